@@ -1,0 +1,158 @@
+# What is built or downloaded lies outside the checkout, in a folder named by the hash of
+# what it is made from, and is never made twice. Only bin/archipel lies inside.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+# The checkout's own go.mod files decide, whatever workspace the user has.
+export GOWORK := off
+export CGO_ENABLED := 0
+
+ifneq ($(filter-out help clean kubernetes/%,$(MAKECMDGOALS)),)
+  ifeq ($(shell command -v go),)
+    $(error go is missing: install Go $(shell sed -n 's/^go //p' go.mod) or newer, see https://go.dev/doc/install)
+  endif
+  ifeq ($(shell command -v git),)
+    $(error git is missing: install it, on Debian and Ubuntu with apt-get install git)
+  endif
+endif
+
+cache    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/archipel
+archipel := bin/archipel
+
+# hash names a folder by the content of files and by what a command prints.
+hash = $(shell { $(1) && cat $(2); } 2>&1 | git hash-object --stdin | cut -c1-16)
+
+lint    = $(cache)/tools/$(call hash,go version,tools/go.mod tools/go.sum)/golangci-lint
+venv    = $(cache)/venv/$(call hash,python3 --version,tools/requirements.txt)
+ansible = $(venv)/bin/ansible-inventory
+
+# The lab's programs are built with -trimpath: with it here too, the compiler's cache
+# serves both, and Kubernetes is compiled once.
+in_lab = cd lab && GOFLAGS="-mod=readonly -trimpath"
+
+# The tests whose names begin so compare a generated file with what it is generated from.
+generated = ./internal/cli ./internal/fleet -run '^TestGenerated' -count=1
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z\/-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: build
+build: ## Build bin/archipel
+	go build -o $(archipel) ./cmd/archipel
+
+.PHONY: lab
+lab: build ## Raise all sites on this machine and show their status
+	$(archipel) lab up
+
+.PHONY: lab-down
+lab-down: build ## Stop the lab; nothing of it stays but the cache
+	$(archipel) lab down
+
+.PHONY: test
+test: build ansible lab-programs test-units test-lab test-e2e ## Run every test, those that raise a lab last
+
+.PHONY: lab-programs
+lab-programs: build
+	$(archipel) lab build
+
+# The race detector needs a C compiler and the headers of its library.
+.PHONY: test-units
+test-units:
+	@race=; cgo=0; \
+	if CGO_ENABLED=1 go build -race runtime/cgo 2>/dev/null; then race=-race; cgo=1; \
+	else echo "no C compiler: the tests run without the race detector"; fi; \
+	if test -e $(venv)/complete; then export ARCHIPEL_ANSIBLE_INVENTORY=$(ansible); fi; \
+	set -x; CGO_ENABLED=$$cgo go test $$race ./...
+
+# controlplane is linked by the lab's build, and only vetted here.
+.PHONY: test-lab
+test-lab:
+	$(in_lab) go test ./cmd/upstream ./internal/...
+
+.PHONY: test-e2e
+test-e2e: build
+	ARCHIPEL_E2E=1 ARCHIPEL_BINARY=$(CURDIR)/$(archipel) go test -count=1 -timeout 40m -v ./internal/e2e
+
+# What is quick comes first. The lab's programs are built before its code is vetted and
+# linted, which needs the same packages compiled but shows no progress.
+.PHONY: check
+check: build format structure verify lab-programs $(lint) vet lint ## Check format, code, structure and generated files
+
+.PHONY: format
+format:
+	@files=$$(gofmt -s -l cmd internal lab tools) || exit; \
+	if test -n "$$files"; then echo "not formatted, gofmt -s -w formats:" $$files >&2; exit 1; fi
+
+.PHONY: vet
+vet:
+	go vet ./...
+	$(in_lab) go vet ./...
+
+.PHONY: lint
+lint: $(lint)
+	$(lint) run ./...
+	$(in_lab) $(lint) run --config ../.golangci.yml ./cmd/upstream/... ./internal/...
+
+.PHONY: structure
+structure:
+	go test -count=1 ./internal/archtest
+
+.PHONY: generate
+generate: build ## Write the generated files anew
+	go test $(generated) -update
+	$(archipel) site sync
+
+.PHONY: verify
+verify: build ## Check that the generated files are up to date; changes nothing
+	@ok=true; go test $(generated) || ok=false; $(archipel) site sync --check || ok=false; \
+	$$ok || { echo "generated files are not up to date: make generate writes them" >&2; exit 1; }
+
+.PHONY: tools
+tools: $(lint) ansible ## Get what check and test need
+
+$(cache)/tools/%/golangci-lint:
+	@echo "building golangci-lint: about 4 minutes on 2 cores, once"
+	@mkdir -p $(@D)
+	cd tools && go build -mod=readonly -trimpath -o $@.new github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@mv $@.new $@
+
+# A virtual environment cannot be moved: the file complete says that it is whole. Nothing
+# but one comparison needs it, so that its absence fails nothing.
+.PHONY: ansible
+ansible:
+	@if test -e $(venv)/complete; then exit; fi; \
+	without="the comparison with ansible-inventory is skipped"; \
+	if ! command -v python3 >/dev/null; then echo "no python3: $$without"; exit; fi; \
+	echo "installing ansible-core in $(venv)"; \
+	rm -rf $(venv); mkdir -p $(venv); \
+	if ! python3 -m venv $(venv) >$(venv)/log 2>&1; then \
+		echo "no python3-venv: $$without (on Debian and Ubuntu: apt-get install python3-venv)"; \
+	elif ! $(venv)/bin/pip install --quiet --retries 2 -r tools/requirements.txt >$(venv)/log 2>&1; then \
+		tail -n 3 $(venv)/log; echo "pip cannot install tools/requirements.txt: $$without"; \
+	else touch $(venv)/complete; fi
+
+.PHONY: clean
+clean: ## Remove what was built in the checkout
+	rm -rf bin
+	@echo "the caches stay: $(cache)"
+
+# A layer that is not there yet exits with 3; make itself then says "Error 3" and exits with 2.
+.PHONY: kubernetes/bootstrap kubernetes/plan kubernetes/apply kubernetes/lint kubernetes/security
+kubernetes/bootstrap: ## Take sites from reachable hosts to Ready (not there yet)
+	@echo "$@ needs archipel bootstrap and the playbooks of kubernetes/ansible: they are not there yet" >&2; exit 3
+
+kubernetes/plan: ## Show what apply would change in the infrastructure (not there yet)
+	@echo "$@ needs the environments of kubernetes/terraform: they are not there yet" >&2; exit 3
+
+kubernetes/apply: ## Change the infrastructure (not there yet)
+	@echo "$@ needs the environments of kubernetes/terraform: they are not there yet" >&2; exit 3
+
+kubernetes/lint: ## Check that the layers of all sites fit together (not there yet)
+	@echo "$@ needs archipel lint: it is not there yet" >&2; exit 3
+
+kubernetes/security: ## Check the security of what all sites run (not there yet)
+	@echo "$@ needs archipel lint's security rules: they are not there yet" >&2; exit 3

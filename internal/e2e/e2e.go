@@ -1,0 +1,2 @@
+// Package e2e runs archipel against a real lab and breaks things.
+package e2e

@@ -1,0 +1,251 @@
+package tool
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Daemon is a program that goes on after this process has ended. There is no
+// file that records it: the environment that it was started with does, so that
+// the process table is the only truth and a killed archipel loses nothing.
+type Daemon struct {
+	Group string // who it belongs to, unique on the machine, for example a folder
+	Name  string // unique in its group
+	Path  string // the program
+	Args  []string
+	Env   []string // in the form key=value; the marks of group and name are added
+	Log   string   // file that takes stdout and stderr, truncated at the start; mode 0600
+}
+
+// The variables that mark a daemon's environment.
+const (
+	groupVariable = "ARCHIPEL_DAEMON_GROUP"
+	nameVariable  = "ARCHIPEL_DAEMON_NAME"
+)
+
+// Process is a daemon that runs.
+type Process struct {
+	PID   int
+	Name  string
+	Args  []string // with the program itself
+	start string   // when the kernel started it, to tell it from a later process of this PID
+}
+
+// Start starts d in a session of its own.
+func Start(d Daemon) (Process, error) {
+	log, err := os.OpenFile(d.Log, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return Process{}, fmt.Errorf("starting %s: %w", d.Name, err)
+	}
+	defer log.Close()
+	if err := log.Chmod(0o600); err != nil { // of a file that was there
+		return Process{}, fmt.Errorf("starting %s: %w", d.Name, err)
+	}
+	cmd := exec.Command(d.Path, d.Args...)
+	cmd.Env = append(append([]string{}, d.Env...), groupVariable+"="+d.Group, nameVariable+"="+d.Name)
+	cmd.Dir = filepath.Dir(d.Log)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return Process{}, fmt.Errorf("starting %s: %w", d.Name, err)
+	}
+	process := Process{PID: cmd.Process.Pid, Name: d.Name, Args: cmd.Args, start: startTime(cmd.Process.Pid)}
+	awaitMarks(process, d.Group)
+	// Reaps the child while this process lives; init does so afterwards.
+	go func() { _ = cmd.Wait() }()
+	return process, nil
+}
+
+// awaitMarks waits until Running can see a process. The kernel closes what is
+// not inherited, which tells the parent that the program runs, before it lays
+// out the environment (begin_new_exec and load_elf_binary of Linux).
+func awaitMarks(p Process, group string) {
+	for p.Alive() {
+		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.PID))
+		if err != nil {
+			return
+		}
+		if _, ok := marked(environ, group); ok {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// Running lists the daemons of a group, by name. It reads /proc, so it sees
+// what an earlier archipel started too.
+func Running(group string) ([]Process, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, fmt.Errorf("listing processes: %w", err)
+	}
+	var found []Process
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		// Before the marks: were the PID given to another process in between, the marks
+		// would count for that one.
+		start := startTime(pid)
+		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if err != nil || start == "" { // another user's, or gone
+			continue
+		}
+		name, ok := marked(environ, group)
+		if !ok {
+			continue
+		}
+		cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err != nil {
+			continue
+		}
+		args := strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00")
+		found = append(found, Process{PID: pid, Name: name, Args: args, start: start})
+	}
+	sort.Slice(found, func(i, j int) bool {
+		if found[i].Name != found[j].Name {
+			return found[i].Name < found[j].Name
+		}
+		return found[i].PID < found[j].PID
+	})
+	return found, nil
+}
+
+func marked(environ []byte, group string) (name string, ok bool) {
+	for _, variable := range bytes.Split(environ, []byte{0}) {
+		key, value, _ := strings.Cut(string(variable), "=")
+		switch key {
+		case groupVariable:
+			if value != group {
+				return "", false
+			}
+			ok = true
+		case nameVariable:
+			name = value
+		}
+	}
+	return name, ok && name != ""
+}
+
+// Alive says whether the process still runs (a zombie does not).
+func (p Process) Alive() bool {
+	start := startTime(p.PID)
+	return start != "" && start == p.start
+}
+
+// signal reaches this process or none: never a later one of the same PID.
+func (p Process) signal(s syscall.Signal) error {
+	handle, err := os.FindProcess(p.PID) // a pidfd, which a PID given away does not change
+	if err != nil {
+		return err
+	}
+	defer handle.Release()
+	if !p.Alive() {
+		return nil
+	}
+	if err := handle.Signal(s); !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
+
+// Stop ends processes: politely for at most grace, then by force. With no grace
+// they are killed at once. It returns when all are gone.
+func Stop(processes []Process, grace time.Duration) error {
+	var errs []error
+	signal := func(s syscall.Signal) {
+		for _, p := range processes {
+			if err := p.signal(s); err != nil {
+				errs = append(errs, fmt.Errorf("stopping %s (process %d): %w", p.Name, p.PID, err))
+			}
+		}
+	}
+	if grace > 0 {
+		signal(syscall.SIGTERM)
+		waitGone(processes, grace)
+	}
+	signal(syscall.SIGKILL)
+	if left := waitGone(processes, 10*time.Second); len(errs) == 0 && left > 0 {
+		errs = append(errs, fmt.Errorf("%d processes did not end", left))
+	}
+	return errors.Join(errs...)
+}
+
+func waitGone(processes []Process, limit time.Duration) int {
+	deadline := time.Now().Add(limit)
+	for {
+		left := 0
+		for _, p := range processes {
+			if p.Alive() {
+				left++
+			}
+		}
+		if left == 0 || time.Now().After(deadline) {
+			return left
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// startTime returns the kernel's start time of a live process, or "".
+func startTime(pid int) string {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ""
+	}
+	// The program's name stands in parentheses and may itself hold spaces or parentheses.
+	end := bytes.LastIndexByte(stat, ')')
+	if end < 0 {
+		return ""
+	}
+	fields := strings.Fields(string(stat[end+1:]))
+	// proc_pid_stat(5): field 3 is the state, field 20 the number of threads, field 22 the start time.
+	const state, threads, start = 0, 20 - 3, 22 - 3
+	if len(fields) <= start || fields[state] == "X" {
+		return ""
+	}
+	// The first thread is a zombie as soon as it has ended, while others may still
+	// hold the process's ports and files.
+	if fields[state] == "Z" && (fields[threads] == "0" || fields[threads] == "1") {
+		return ""
+	}
+	return fields[start]
+}
+
+// Tail returns the last lines of a file, at most n, reading at most its last 64 KiB.
+func Tail(file string, n int) []string {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	const window = 64 << 10
+	info, err := f.Stat()
+	if err != nil {
+		return nil
+	}
+	offset := max(0, info.Size()-window)
+	data := make([]byte, info.Size()-offset)
+	read, _ := f.ReadAt(data, offset)
+	lines := strings.Split(strings.TrimRight(string(data[:read]), "\n"), "\n")
+	if offset > 0 && len(lines) > 1 {
+		lines = lines[1:] // cut in the middle
+	}
+	if len(lines) > n {
+		lines = lines[len(lines)-n:]
+	}
+	if len(lines) == 1 && lines[0] == "" {
+		return nil
+	}
+	return lines
+}

@@ -28,13 +28,14 @@ hash = $(shell { $(1) && cat $(2); } 2>&1 | git hash-object --stdin | cut -c1-16
 lint    = $(cache)/tools/$(call hash,go version,tools/go.mod tools/go.sum)/golangci-lint
 venv    = $(cache)/venv/$(call hash,python3 --version,tools/requirements.txt)
 ansible = $(venv)/bin/ansible-inventory
+sealers = $(cache)/tools/$(call hash,go version && grep getsops/sops go.mod,tools/age/go.mod tools/age/go.sum)
 
 # The lab's programs are built with -trimpath: with it here too, the compiler's cache
 # serves both, and Kubernetes is compiled once.
 in_lab = cd lab && GOFLAGS="-mod=readonly -trimpath"
 
 # The tests whose names begin so compare a generated file with what it is generated from.
-generated = ./internal/cli ./internal/fleet -run '^TestGenerated' -count=1
+generated = ./internal/check ./internal/cli ./internal/fleet -run '^TestGenerated' -count=1
 
 .PHONY: help
 help: ## List the targets
@@ -53,7 +54,7 @@ lab-down: build ## Stop the lab; nothing of it stays but the cache
 	$(archipel) lab down
 
 .PHONY: test
-test: build ansible lab-programs test-units test-lab test-e2e ## Run every test, those that raise a lab last
+test: build ansible programs lab-programs test-units test-lab test-e2e ## Run every test, those that raise a lab last
 
 .PHONY: lab-programs
 lab-programs: build
@@ -66,6 +67,7 @@ test-units:
 	if CGO_ENABLED=1 go build -race runtime/cgo 2>/dev/null; then race=-race; cgo=1; \
 	else echo "no C compiler: the tests run without the race detector"; fi; \
 	if test -e $(venv)/complete; then export ARCHIPEL_ANSIBLE_INVENTORY=$(ansible); fi; \
+	if test -e $(sealers)/age; then export ARCHIPEL_SOPS=$(sealers)/sops ARCHIPEL_AGE=$(sealers)/age; fi; \
 	set -x; CGO_ENABLED=$$cgo go test $$race ./...
 
 # controlplane is linked by the lab's build, and only vetted here.
@@ -135,6 +137,19 @@ ansible:
 		tail -n 3 $(venv)/log; echo "pip cannot install tools/requirements.txt: $$without"; \
 	else touch $(venv)/complete; fi
 
+# The real sops and age, with which tests exchange files. sops is of the module that archipel
+# links.
+.PHONY: programs
+programs: $(sealers)/age ## Build sops and age, which tests compare with
+
+$(cache)/tools/%/age:
+	@echo "building sops and age: about a minute, once"
+	@mkdir -p $(@D)
+	go build -mod=readonly -trimpath -o $(@D)/sops github.com/getsops/sops/v3/cmd/sops
+	cd tools/age && go build -mod=readonly -trimpath -o $(@D)/ filippo.io/age/cmd/age-keygen
+	cd tools/age && go build -mod=readonly -trimpath -o $@.new filippo.io/age/cmd/age
+	@mv $@.new $@
+
 .PHONY: clean
 clean: ## Remove what was built in the checkout
 	rm -rf bin
@@ -151,8 +166,8 @@ kubernetes/plan: ## Show what apply would change in the infrastructure (not ther
 kubernetes/apply: ## Change the infrastructure (not there yet)
 	@echo "$@ needs the environments of kubernetes/terraform: they are not there yet" >&2; exit 3
 
-kubernetes/lint: ## Check that the layers of all sites fit together (not there yet)
-	@echo "$@ needs archipel lint: it is not there yet" >&2; exit 3
+kubernetes/lint: build ## Check that the layers of all sites fit together
+	$(archipel) lint
 
 kubernetes/security: ## Check the security of what all sites run (not there yet)
 	@echo "$@ needs archipel lint's security rules: they are not there yet" >&2; exit 3

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"flag"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,11 +37,32 @@ func TestMain(m *testing.M) {
 //
 //	exits N archipel ...        runs the program, which must exit with N
 //	cluster SITE [FILE...]      starts an API server of a healthy site, changed by
-//	                            the objects in the files, with a context in $KUBECONFIG
+//	                            the objects in the files, with a context in $KUBECONFIG;
+//	                            an object with the annotation "new" is added
 //	dead SITE                   adds a context to $KUBECONFIG that nothing answers
 //
+// those of chartCommands
 // and the condition [root], which holds for the user who may write anywhere.
 func TestScripts(t *testing.T) {
+	commands := chartCommands(t)
+	maps.Copy(commands, map[string]func(*testscript.TestScript, bool, []string){
+		"exits": exits,
+		"cluster": func(ts *testscript.TestScript, _ bool, args []string) {
+			if len(args) == 0 {
+				ts.Fatalf("usage: cluster SITE [FILE...]")
+			}
+			server := kubetest.Start(t, healthySite(t, ts, args[1:])...)
+			addKubeconfig(ts, server.Kubeconfig(t, args[0]))
+		},
+		"dead": func(ts *testscript.TestScript, _ bool, args []string) {
+			if len(args) != 1 {
+				ts.Fatalf("usage: dead SITE")
+			}
+			server := kubetest.Start(t)
+			addKubeconfig(ts, server.Kubeconfig(t, args[0]))
+			server.Stop()
+		},
+	})
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		UpdateScripts:       *update,
@@ -53,24 +75,7 @@ func TestScripts(t *testing.T) {
 			}
 			return os.Geteuid() == 0, nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
-			"cluster": func(ts *testscript.TestScript, _ bool, args []string) {
-				if len(args) == 0 {
-					ts.Fatalf("usage: cluster SITE [FILE...]")
-				}
-				server := kubetest.Start(t, healthySite(t, ts, args[1:])...)
-				addKubeconfig(ts, server.Kubeconfig(t, args[0]))
-			},
-			"dead": func(ts *testscript.TestScript, _ bool, args []string) {
-				if len(args) != 1 {
-					ts.Fatalf("usage: dead SITE")
-				}
-				server := kubetest.Start(t)
-				addKubeconfig(ts, server.Kubeconfig(t, args[0]))
-				server.Stop()
-			},
-		},
+		Cmds: commands,
 	})
 }
 
@@ -126,6 +131,10 @@ func healthySite(t *testing.T, ts *testscript.TestScript, files []string) []*uns
 			at := slices.IndexFunc(objects, func(o *unstructured.Unstructured) bool {
 				return o.GetKind() == patch.GetKind() && o.GetNamespace() == patch.GetNamespace() && o.GetName() == patch.GetName()
 			})
+			if at < 0 && patch.GetAnnotations()["new"] != "" {
+				objects = append(objects, patch)
+				continue
+			}
 			if at < 0 {
 				ts.Fatalf("%s: no %s %s to change", file, patch.GetKind(), patch.GetName())
 			}

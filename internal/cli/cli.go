@@ -125,7 +125,12 @@ configuration; 3 could not finish; 130 interrupted.`,
 	})
 	root.AddCommand(
 		newStatusCmd(env),
+		newRenderCmd(env),
+		newLintCmd(env),
 		newSiteCmd(env),
+		newLockCmd(env),
+		newDiffCmd(env),
+		newSecretCmd(env),
 		newLabCmd(env),
 		newVersionCmd(env),
 	)

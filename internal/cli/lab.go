@@ -40,7 +40,7 @@ nothing.
 State lies under $XDG_STATE_HOME/archipel/lab, programs under
 $XDG_CACHE_HOME/archipel/lab.`,
 		newLabBuildCmd(env, &name), newLabUpCmd(env, &name), newLabSyncCmd(env, &name), newLabStatusCmd(env, &name),
-		newLabLogsCmd(env, &name), newLabKubeconfigCmd(env, &name), newLabDownCmd(env, &name))
+		newLabVerifyCmd(env, &name), newLabLogsCmd(env, &name), newLabKubeconfigCmd(env, &name), newLabDownCmd(env, &name))
 	cmd.PersistentFlags().StringVar(&name, "name", "", "`name` of the lab, to have several of one repository (default $ARCHIPEL_LAB, else one per checkout)")
 	return cmd
 }

@@ -47,6 +47,7 @@ func TestLab(t *testing.T) {
 		{"Flux decrypts for real", s.decryption},
 		{"every site knows the others of the mesh", s.mesh},
 		{"Flux runs with the flags of the tree", s.fluxFlags},
+		{"render computes what Flux has applied", s.verify},
 		{"nothing leaves the loopback interface", s.loopback},
 		{"the network cannot be deleted", s.guard},
 		{"a changed file reaches the sites", s.sync},
@@ -318,6 +319,28 @@ func (s *scene) guard(t *testing.T) {
 	get(t, cluster, "Secret", "kube-system", "cilium-ca")
 	undo()
 	s.must(t, 0, "lab", "sync")
+}
+
+// verify compares render with the real Flux, then makes a difference that must be found.
+func (s *scene) verify(t *testing.T) {
+	r := s.must(t, 0, "lab", "verify")
+	for _, site := range []string{"site-a: ", "site-b: "} {
+		if !regexp.MustCompile(site + `1\d\d objects compared at main@[0-9a-f]{7}, 0 differences`).MatchString(r.stdout) {
+			t.Errorf("%snot compared:\n%s", site, r.stdout)
+		}
+	}
+	cluster := s.cluster(t, "site-a")
+	scale := func(replicas int) {
+		err := cluster.Merge(t.Context(), kindOf("Deployment"), "whoami", "whoami", map[string]any{"spec": map[string]any{"replicas": replicas}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	scale(7)
+	if r := s.must(t, 1, "lab", "verify", "site-a"); !strings.Contains(r.stdout, "Deployment whoami/whoami: spec.replicas: rendered 2, live 7") {
+		t.Errorf("a difference was not found:\n%s", r.stdout)
+	}
+	scale(2)
 }
 
 func (s *scene) sync(t *testing.T) {

@@ -3,8 +3,10 @@ package finding
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -169,6 +171,54 @@ func TestSeverity(t *testing.T) {
 		text, err := s.MarshalText()
 		if err != nil || string(text) != want || s.String() != want {
 			t.Errorf("%d is %q, %v", s, text, err)
+		}
+	}
+}
+
+func sampleRun() Run {
+	return Run{
+		Version: "v1.2.3",
+		Rules: []Rule{
+			{ID: "release-unpinned", Group: "flux", Severity: Error, Summary: "A version is a range.", Reason: "It moves.", Help: "https://archipel.example/rules#release-unpinned"},
+			{ID: "value-odd", Group: "yaml", Severity: Warning, Summary: "A value is odd.", Reason: "It is <odd> & \"quoted\"."},
+			{ID: "nothing-found", Group: "yaml", Severity: Warning, Summary: "It finds nothing.", Reason: "All is well."},
+		},
+		Skipped: []Skipped{{Code: "chart-unavailable", Reason: "not in the cache: run without --offline\x1b", Count: 2}},
+	}
+}
+
+// TestPrinters compares what other programs read with golden files, and makes sure that
+// nothing in a repository can leave its place there.
+func TestPrinters(t *testing.T) {
+	_, findings := samples()
+	findings = append(findings, Finding{
+		Rule: "value-odd", Severity: Warning, Position: Position{"a,b:c%20\n.yaml", 1, 2, 3}, Message: "::error::%0A]]></failure>\n::warning::", Sites: []string{"site-a"},
+	})
+	for name, print := range map[string]func(io.Writer, []Finding, Run) error{"sarif.golden": SARIF, "github.golden": GitHub, "junit.golden": JUnit} {
+		var b bytes.Buffer
+		if err := print(&b, findings, sampleRun()); err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(b.Bytes(), []byte("CANARY")) || bytes.ContainsAny(b.Bytes(), "\x1b\r") {
+			t.Errorf("%s shows a secret or holds control characters", name)
+		}
+		golden(t, name, b.Bytes())
+		if err := print(full{}, findings, sampleRun()); err == nil {
+			t.Errorf("%s hides the error of a write", name)
+		}
+		switch name {
+		case "sarif.golden":
+			if !json.Valid(b.Bytes()) {
+				t.Error("SARIF is not JSON")
+			}
+		case "junit.golden":
+			if err := xml.Unmarshal(b.Bytes(), new(any)); err != nil {
+				t.Errorf("JUnit is not XML: %v", err)
+			}
+		case "github.golden":
+			if lines := bytes.Count(b.Bytes(), []byte("\n")); lines != len(findings)+1 {
+				t.Errorf("%d commands, want %d", lines, len(findings)+1)
+			}
 		}
 	}
 }

@@ -5,11 +5,13 @@ import (
 	"io"
 )
 
-// report is the JSON form of findings. Fields may be added, never changed.
-type report struct {
-	Findings []entry `json:"findings"`
+// About is a field beside the findings.
+type About struct {
+	Key   string
+	Value any
 }
 
+// entry is the JSON form of a finding. Fields may be added, never changed.
 type entry struct {
 	Rule     string   `json:"rule"`
 	Severity Severity `json:"severity"`
@@ -22,11 +24,12 @@ type entry struct {
 	Sites    []string `json:"sites"`
 }
 
-// JSON writes findings as one object: {"findings": [...]}.
-func JSON(w io.Writer, findings []Finding) error {
-	r := report{Findings: make([]entry, len(findings))}
+// JSON writes findings as one object: {"findings": [...]}. about adds what else is to be
+// said of the run, by key.
+func JSON(w io.Writer, findings []Finding, about ...About) error {
+	r := make([]entry, len(findings))
 	for i, f := range findings {
-		r.Findings[i] = entry{
+		r[i] = entry{
 			Rule: f.Rule, Severity: f.Severity,
 			File: clean(f.Position.File), Line: f.Position.Line, Column: f.Position.Column, Width: f.Position.Width,
 			Message: clean(f.Message), Fix: clean(f.Fix), Sites: append([]string{}, f.Sites...),
@@ -35,5 +38,9 @@ func JSON(w io.Writer, findings []Finding) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(r)
+	object := map[string]any{"findings": r}
+	for _, field := range about {
+		object[field.Key] = field.Value
+	}
+	return enc.Encode(object)
 }

@@ -21,6 +21,9 @@ type Site struct {
 	Name  string
 	Facts Facts
 	Nodes []Node // servers first, then agents, each in inventory order
+	// Gateways are the names of the nodes that hold the site's end of the WireGuard link, in
+	// order of preference: the group gateways, by default the first server.
+	Gateways []string
 
 	at map[string]finding.Position // of the value that a fact takes
 }

@@ -2,6 +2,9 @@ package fleet
 
 import "strings"
 
+// Nearest returns the known name that a mistyped one most likely stands for.
+func Nearest(name string, known []string) (string, bool) { return nearest(name, known) }
+
 // nearest returns the known name that a mistyped one most likely stands for.
 // Short names must be nearer than long ones: "cpu" is no typing error for "mtu".
 func nearest(name string, known []string) (string, bool) {

@@ -30,6 +30,17 @@ func (inv *inventory) nodes() {
 		roles[h] = RoleAgent
 		inv.addNode(h, RoleAgent, names)
 	}
+	for _, h := range inv.hostsOf("gateways") {
+		if roles[h] == "" {
+			inv.fail("gateway-no-node", h.at.file.Position(h.at.key), fmt.Sprintf("gateway %s is no node", h.name),
+				"put it below servers or agents too")
+			continue
+		}
+		inv.site.Gateways = append(inv.site.Gateways, h.name)
+	}
+	if len(inv.site.Gateways) == 0 && len(servers) > 0 {
+		inv.site.Gateways = []string{servers[0].name}
+	}
 	for _, h := range inv.order {
 		alone := slices.ContainsFunc(h.groups, func(g *group) bool { return g.name == "ungrouped" })
 		if local := h.name == "localhost" || h.name == "127.0.0.1"; alone && roles[h] == "" && !local {

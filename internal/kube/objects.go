@@ -59,16 +59,28 @@ func (c *Cluster) Delete(ctx context.Context, kind schema.GroupVersionKind, name
 
 // Annotate sets annotations of one object and leaves the others alone.
 func (c *Cluster) Annotate(ctx context.Context, kind schema.GroupVersionKind, namespace, name string, annotations map[string]string) error {
+	return c.merge(ctx, "annotating", kind, namespace, name, map[string]any{"metadata": map[string]any{"annotations": annotations}})
+}
+
+// Merge changes one object by a JSON merge patch (RFC 7386): a null removes a
+// field. The error is a Conflict status when the patch names another
+// metadata.resourceVersion than the object has.
+func (c *Cluster) Merge(ctx context.Context, kind schema.GroupVersionKind, namespace, name string, patch map[string]any) error {
+	return c.merge(ctx, "changing", kind, namespace, name, patch)
+}
+
+func (c *Cluster) merge(ctx context.Context, doing string, kind schema.GroupVersionKind, namespace, name string, patch map[string]any) error {
+	doing = fmt.Sprintf("%s %s %s", doing, kind.Kind, path(namespace, name))
 	r, err := c.resolve(ctx, kind)
 	if err != nil {
 		return err
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": annotations}})
+	data, err := json.Marshal(patch)
 	if err != nil {
-		return fmt.Errorf("annotating %s %s: %w", kind.Kind, path(namespace, name), err)
+		return fmt.Errorf("%s: %w", doing, err)
 	}
-	_, err = c.at(r, namespace).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: FieldManager})
-	return c.explain(fmt.Sprintf("annotating %s %s", kind.Kind, path(namespace, name)), err)
+	_, err = c.at(r, namespace).Patch(ctx, name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: FieldManager})
+	return c.explain(doing, err)
 }
 
 // RequestReconcile asks a Flux controller to reconcile one of its objects now.
@@ -85,6 +97,7 @@ type ApplyOptions struct {
 	Force   bool   // take fields over from other field managers
 	Manager string // the field manager; "" means FieldManager
 	Status  bool   // apply the status of objects that exist, and nothing else of them
+	DryRun  bool   // return what the API server would hold, and change nothing
 }
 
 // Apply makes the API server hold object as given, by server-side apply, and
@@ -111,6 +124,9 @@ func (c *Cluster) Apply(ctx context.Context, object *unstructured.Unstructured, 
 		unstructured.RemoveNestedField(object.Object, "metadata", field)
 	}
 	options := metav1.ApplyOptions{FieldManager: cmp.Or(o.Manager, FieldManager), Force: o.Force}
+	if o.DryRun {
+		options.DryRun = []string{metav1.DryRunAll}
+	}
 	var subresources []string
 	if o.Status {
 		subresources = []string{"status"}

@@ -7,21 +7,15 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"archipel/internal/fleet"
 	"archipel/internal/secret"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/yaml"
 )
 
 // clusters is where Flux's entry of each site lies in the repository.
 const clusters = "kubernetes/flux/clusters"
-
-// meshAuthorityValidity is the life of the mesh CA, which all certificates of
-// the mesh share.
-const meshAuthorityValidity = 10 * 365 * 24 * time.Hour
 
 // gitUser is the user name that Flux presents to the lab's Git server.
 const gitUser = "flux"
@@ -76,7 +70,7 @@ func (l *Lab) makeSecrets(f *fleet.Fleet) error {
 		}
 	}
 	if mesh == nil {
-		manifest, err := newMeshAuthority(l.config.Now())
+		manifest, err := secret.MeshAuthorityManifest(l.config.Now())
 		if err != nil {
 			return err
 		}
@@ -118,44 +112,11 @@ func (l *Lab) gitSecret() ([]byte, error) {
 		return nil, fmt.Errorf("making the credentials of the Git server: %w", err)
 	}
 	user, password, _ := strings.Cut(strings.TrimSpace(string(data)), ":")
-	return manifestOf("flux-system", "flux-system", map[string]string{"username": user, "password": password})
-}
-
-// newMeshAuthority returns the Secret from which Cilium issues the certificates of the mesh.
-func newMeshAuthority(now time.Time) ([]byte, error) {
-	authority, err := secret.NewAuthority("Cilium CA", now, meshAuthorityValidity)
-	if err != nil {
-		return nil, err
-	}
-	key, err := authority.Key()
-	if err != nil {
-		return nil, err
-	}
-	return manifestOf("kube-system", "cilium-ca", map[string]string{
-		"ca.crt": string(authority.Certificate()), "ca.key": string(key),
-	})
-}
-
-func manifestOf(namespace, name string, data map[string]string) ([]byte, error) {
-	manifest, err := yaml.Marshal(secretObject(namespace, name, data).Object)
-	if err != nil {
-		return nil, fmt.Errorf("writing Secret %s/%s: it cannot be written as YAML", namespace, name)
-	}
-	return manifest, nil
+	return secret.GitPasswordManifest(user, password)
 }
 
 func secretObject(namespace, name string, data map[string]string) *unstructured.Unstructured {
-	values := map[string]any{}
-	for key, value := range data {
-		values[key] = value
-	}
-	return &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "v1",
-		"kind":       "Secret",
-		"metadata":   map[string]any{"name": name, "namespace": namespace},
-		"type":       "Opaque",
-		"stringData": values,
-	}}
+	return &unstructured.Unstructured{Object: secret.SecretObject(namespace, name, data)}
 }
 
 func (l *Lab) encrypt(site, name string, manifest []byte, recipient string) error {

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -22,17 +21,17 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // site is a tree with one site, whose entry holds the manifests.
 func site(manifests string) fstest.MapFS {
 	return fstest.MapFS{
-		"kubernetes/flux/clusters/one/kustomization.yaml": file("resources: [site.yaml, manifests.yaml]\n"),
-		"kubernetes/flux/clusters/one/site.yaml": file(`apiVersion: v1
+		"kubernetes/flux/clusters/one/kustomization.yaml": content("resources: [site.yaml, manifests.yaml]\n"),
+		"kubernetes/flux/clusters/one/site.yaml": content(`apiVersion: v1
 kind: ConfigMap
 metadata: {name: site, namespace: flux-system}
 data: {name: one, number: "1", list: '["a","b"]', folded: "a\nb", quoted: '"1.20"'}
 `),
-		"kubernetes/flux/clusters/one/manifests.yaml": file(manifests),
+		"kubernetes/flux/clusters/one/manifests.yaml": content(manifests),
 	}
 }
 
-func file(content string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(content), Mode: 0o644} }
+func content(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text), Mode: 0o644} }
 
 // values is a ConfigMap of another name, with one value to substitute in.
 func values(value string) string {
@@ -47,8 +46,8 @@ func TestRootSubstitutes(t *testing.T) {
 		"plain":                 {"plain", "plain"},
 		"text":                  {"${name}", "one"},
 		"part of a text":        {"a-${name}/b", "a-one/b"},
-		"number":                {"${number}", float64(1)},
-		"quotes do not help":    {`"${number}"`, float64(1)},
+		"number":                {"${number}", int64(1)},
+		"quotes do not help":    {`"${number}"`, int64(1)},
 		"quotes of the fact do": {"${quoted}", "1.20"},
 		"list":                  {"${list}", []any{"a", "b"}},
 		"line ends go":          {"${folded}", "ab"},
@@ -108,8 +107,8 @@ func TestRootFails(t *testing.T) {
 	remove := func(name string) func(fstest.MapFS) {
 		return func(tree fstest.MapFS) { delete(tree, "kubernetes/flux/clusters/one/"+name) }
 	}
-	change := func(name, content string) func(fstest.MapFS) {
-		return func(tree fstest.MapFS) { tree["kubernetes/flux/clusters/one/"+name] = file(content) }
+	change := func(name, text string) func(fstest.MapFS) {
+		return func(tree fstest.MapFS) { tree["kubernetes/flux/clusters/one/"+name] = content(text) }
 	}
 	for name, test := range map[string]struct {
 		change func(fstest.MapFS)
@@ -118,8 +117,7 @@ func TestRootFails(t *testing.T) {
 		"no site.yaml":         {remove("site.yaml"), []string{"site.yaml"}},
 		"site.yaml not listed": {change("kustomization.yaml", "resources: [manifests.yaml]\n"), []string{"ConfigMap flux-system/site", "archipel site sync"}},
 		"another namespace":    {change("site.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: site, namespace: other}\ndata: {}\n"), []string{"archipel site sync"}},
-		"no entry":             {remove("kustomization.yaml"), []string{"kubernetes/flux/clusters/one"}},
-		"no cluster folder": {func(tree fstest.MapFS) { clear(tree); tree["kubernetes/flux/apps/README.md"] = file("") },
+		"no cluster folder": {func(tree fstest.MapFS) { clear(tree); tree["kubernetes/flux/apps/README.md"] = content("") },
 			[]string{"kubernetes/flux/clusters/one"}},
 		"no tree":         {func(tree fstest.MapFS) { clear(tree) }, []string{"one", "kubernetes/flux"}},
 		"not YAML":        {change("manifests.yaml", "a: [\n"), []string{"manifests.yaml"}},
@@ -129,10 +127,13 @@ func TestRootFails(t *testing.T) {
 			[]string{"undefined_fact", "ConfigMap values"}},
 		"broken substitution":     {change("manifests.yaml", values("${name")), []string{"ConfigMap values"}},
 		"a fact that breaks YAML": {change("manifests.yaml", values("[${list}")), []string{"manifests.yaml"}},
-		"file too large":          {change("large.bin", strings.Repeat("x", maxFile+1)), []string{"large.bin", fmt.Sprint(maxFile)}},
+		"file too large": {func(tree fstest.MapFS) {
+			change("large.yaml", strings.Repeat("# x\n", maxFile/4+1))(tree)
+			change("kustomization.yaml", "resources: [site.yaml, large.yaml]\n")(tree)
+		}, []string{"large.yaml", fmt.Sprint(maxFile)}},
 		"outside of the tree": {func(tree fstest.MapFS) {
-			tree["kubernetes/secret.yaml"] = file(values("canary"))
-			tree["kubernetes/flux/clusters/one/kustomization.yaml"] = file("resources: [site.yaml, ../../../secret.yaml]\n")
+			tree["kubernetes/secret.yaml"] = content(values("canary"))
+			tree["kubernetes/flux/clusters/one/kustomization.yaml"] = content("resources: [site.yaml, ../../../secret.yaml]\n")
 		}, []string{"secret.yaml"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -193,7 +194,7 @@ func TestRootFetchesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tree := site(values("a"))
-			tree["kubernetes/flux/clusters/one/kustomization.yaml"] = file(entry + "\n")
+			tree["kubernetes/flux/clusters/one/kustomization.yaml"] = content(entry + "\n")
 			_, err := Root(tree, "one")
 			select {
 			case path := <-asked:
@@ -214,8 +215,8 @@ func TestRootFetchesNothing(t *testing.T) {
 // What stands in the tree may be referred to in every way that kustomize has.
 func TestRootReadsTheTree(t *testing.T) {
 	tree := site(values("a"))
-	add := func(name, content string) { tree["kubernetes/flux/"+name] = file(content) }
-	add("clusters/one/kustomization.yaml", `resources: [site.yaml, manifests.yaml, /kubernetes/flux/shared/absolute.yaml]
+	add := func(name, text string) { tree["kubernetes/flux/"+name] = content(text) }
+	add("clusters/one/kustomization.yaml", `resources: [site.yaml, manifests.yaml, ../../shared/relative.yaml]
 bases: [../../shared/base]
 components: [../../shared/component]
 patches:
@@ -237,7 +238,7 @@ configurations: [configuration.yaml]
 	add("clusters/one/plain.txt", "plain")
 	add("clusters/one/variables.env", "A=b\n")
 	add("clusters/one/configuration.yaml", "nameReference: []\n")
-	add("shared/absolute.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: absolute}\n")
+	add("shared/relative.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: relative}\n")
 	add("shared/base/kustomization.yml", "resources: [../nested]\n")
 	add("shared/nested/Kustomization", "resources: [nested.yaml]\n")
 	add("shared/nested/nested.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: nested}\n")
@@ -249,13 +250,13 @@ configurations: [configuration.yaml]
 	for name, want := range map[string]map[string]any{
 		"values":    {"metadata/annotations": map[string]any{"component": "here"}, "data/value": "a", "data/patched": "yes-it-is", "data/inline": "https://example.org", "data/old": "inline"},
 		"generated": {"data/plain.txt": "plain", "data/key": "plain", "data/A": "b", "data/url": "https://example.org/a=b"},
-		"absolute":  {}, "nested": {},
+		"relative":  {}, "nested": {},
 	} {
 		check(t, find(t, objects, "ConfigMap", name).Object, want)
 	}
 	// One level down counts too.
 	add("shared/nested/Kustomization", "resources: [nested.yaml, 'https://127.0.0.1:1/x.yaml']\n")
-	if _, err := Root(tree, "one"); err == nil || !strings.Contains(err.Error(), "kubernetes/flux/shared/nested/Kustomization refers to https://127.0.0.1:1/x.yaml") {
+	if _, err := Root(tree, "one"); err == nil || !strings.Contains(err.Error(), "kubernetes/flux/shared/nested/Kustomization:1: https://127.0.0.1:1/x.yaml is fetched from elsewhere") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -263,7 +264,7 @@ configurations: [configuration.yaml]
 // The largest file that passes is one that etcd would not take.
 func TestRootTakesAFileOfTheLimit(t *testing.T) {
 	tree := site(values("a"))
-	tree["kubernetes/flux/clusters/one/large.bin"] = file(strings.Repeat("x", maxFile))
+	tree["kubernetes/flux/clusters/one/large.bin"] = content(strings.Repeat("x", maxFile))
 	if _, err := Root(tree, "one"); err != nil {
 		t.Fatal(err)
 	}
@@ -333,23 +334,7 @@ func find(t *testing.T, objects []*unstructured.Unstructured, kind, name string)
 // folder builds a folder of the tree as Flux does with the facts of a site.
 func folder(t *testing.T, repository fs.FS, site, name string) []*unstructured.Unstructured {
 	t.Helper()
-	files, err := load(repository)
-	if err != nil {
-		t.Fatal(err)
-	}
-	entry, err := build(files, path.Join(tree, "clusters", site))
-	if err != nil {
-		t.Fatal(err)
-	}
-	facts, err := factsOf(entry, site)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resources, err := build(files, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	objects, err := substituteAll(resources, facts, name)
+	objects, err := folderOf(repository, site, name)
 	if err != nil {
 		t.Fatal(err)
 	}

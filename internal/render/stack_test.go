@@ -97,7 +97,7 @@ func appFolders(t *testing.T) []string {
 	t.Helper()
 	var folders []string
 	for _, kind := range []string{"app", "config"} {
-		found, err := fs.Glob(os.DirFS(repository), tree+"/apps/*/"+kind)
+		found, err := fs.Glob(os.DirFS(repository), stack+"/apps/*/"+kind)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func TestStackIsSubstituted(t *testing.T) {
 // Apps never name a site: what differs comes from the facts.
 func TestStackAppsNameNoSite(t *testing.T) {
 	f := sites(t)
-	err := fs.WalkDir(os.DirFS(repository), tree+"/apps", func(name string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(os.DirFS(repository), stack+"/apps", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
@@ -314,7 +314,7 @@ func TestStackGuard(t *testing.T) {
 // Nothing may uninstall the network, and a slow rollout is not a failed one.
 func TestStackCiliumRelease(t *testing.T) {
 	for _, s := range sites(t).Sites {
-		objects := folder(t, os.DirFS(repository), s.Name, tree+"/apps/cilium/app")
+		objects := folder(t, os.DirFS(repository), s.Name, stack+"/apps/cilium/app")
 		release := find(t, objects, "HelmRelease", "cilium").Object
 		check(t, release, map[string]any{
 			"metadata/namespace":   "flux-system",
@@ -338,21 +338,21 @@ func TestStackCiliumValues(t *testing.T) {
 	f := sites(t)
 	for _, s := range f.Sites {
 		t.Run(s.Name, func(t *testing.T) {
-			objects := folder(t, os.DirFS(repository), s.Name, tree+"/apps/cilium/app")
+			objects := folder(t, os.DirFS(repository), s.Name, stack+"/apps/cilium/app")
 			values, _ := at(find(t, objects, "HelmRelease", "cilium").Object, "spec", "values").(map[string]any)
 			check(t, values, map[string]any{
-				"cluster/name": s.Name, "cluster/id": float64(s.Facts.ClusterID),
-				"k8sServiceHost": "127.0.0.1", "k8sServicePort": float64(6444),
+				"cluster/name": s.Name, "cluster/id": int64(s.Facts.ClusterID),
+				"k8sServiceHost": "127.0.0.1", "k8sServicePort": int64(6444),
 				"kubeProxyReplacement": true, "kubeProxyReplacementHealthzBindAddr": "0.0.0.0:10256",
 				"routingMode": "native", "ipam/mode": "kubernetes", "tunnelProtocol": nil,
 				"ipv4NativeRoutingCIDR": s.Facts.NativeRoutingCIDR.String(),
 				"autoDirectNodeRoutes":  true, "directRoutingSkipUnreachable": true,
 				"bpf/masquerade": true,
-				"devices":        s.Facts.NodeInterface, "MTU": float64(s.Facts.MTU),
+				"devices":        s.Facts.NodeInterface, "MTU": int64(s.Facts.MTU),
 				"l2announcements/enabled": false, "defaultLBServiceIPAM": "none",
 				"encryption/enabled": true, "encryption/type": "wireguard", "encryption/nodeEncryption": false,
 				"clustermesh/useAPIServer": true, "clustermesh/config/enabled": true,
-				"clustermesh/maxConnectedClusters":       float64(s.Facts.MeshMaxClusters),
+				"clustermesh/maxConnectedClusters":       int64(s.Facts.MeshMaxClusters),
 				"clustermesh/policyDefaultLocalCluster":  true,
 				"clustermesh/apiserver/service/type":     "LoadBalancer",
 				"clustermesh/apiserver/service/nodePort": nil,
@@ -363,9 +363,9 @@ func TestStackCiliumValues(t *testing.T) {
 				"hubble/tls/auto/enabled": true, "hubble/tls/auto/method": "cronJob",
 				"certgen/generateCA":                          false,
 				"rollOutCiliumPods":                           true,
-				"updateStrategy/rollingUpdate/maxUnavailable": float64(1),
+				"updateStrategy/rollingUpdate/maxUnavailable": int64(1),
 			})
-			if replicas, ok := at(values, "operator", "replicas").(float64); !ok || replicas < 1 || int(replicas) > len(s.Nodes) {
+			if replicas, ok := at(values, "operator", "replicas").(int64); !ok || replicas < 1 || int(replicas) > len(s.Nodes) {
 				t.Errorf("operator.replicas is %v with %d nodes", at(values, "operator", "replicas"), len(s.Nodes))
 			}
 			routed := netip.MustParsePrefix(at(values, "ipv4NativeRoutingCIDR").(string))
@@ -385,7 +385,7 @@ func TestStackCiliumValues(t *testing.T) {
 func TestStackCiliumIsTheSameOnAllSites(t *testing.T) {
 	var first string
 	for _, s := range sites(t).Sites {
-		objects := folder(t, os.DirFS(repository), s.Name, tree+"/apps/cilium/app")
+		objects := folder(t, os.DirFS(repository), s.Name, stack+"/apps/cilium/app")
 		values, _ := at(find(t, objects, "HelmRelease", "cilium").Object, "spec", "values").(map[string]any)
 		unstructured.RemoveNestedField(values, "cluster")
 		unstructured.RemoveNestedField(values, "clustermesh", "apiserver", "service", "annotations", "metallb.io/loadBalancerIPs")
@@ -402,7 +402,7 @@ func TestStackCiliumIsTheSameOnAllSites(t *testing.T) {
 func TestStackMetalLB(t *testing.T) {
 	for _, s := range sites(t).Sites {
 		t.Run(s.Name, func(t *testing.T) {
-			app := folder(t, os.DirFS(repository), s.Name, tree+"/apps/metallb/app")
+			app := folder(t, os.DirFS(repository), s.Name, stack+"/apps/metallb/app")
 			check(t, find(t, app, "HelmRelease", "metallb").Object, map[string]any{
 				"spec/targetNamespace": "metallb-system", "spec/chart/spec/version": s.Facts.MetalLBVersion,
 				"spec/install/strategy/name": "RetryOnFailure", "spec/upgrade/strategy/name": "RetryOnFailure",
@@ -423,7 +423,7 @@ func TestStackMetalLB(t *testing.T) {
 				}
 			}
 
-			config := folder(t, os.DirFS(repository), s.Name, tree+"/apps/metallb/config")
+			config := folder(t, os.DirFS(repository), s.Name, stack+"/apps/metallb/config")
 			mesh := find(t, config, "IPAddressPool", "mesh").Object
 			check(t, mesh, map[string]any{
 				"spec/addresses":         []any{s.Facts.MeshAPIAddress.String() + "/32"},

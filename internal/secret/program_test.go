@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"archipel/internal/fleet"
 	"archipel/internal/secret"
 
 	"github.com/getsops/sops/v3/decrypt"
@@ -25,7 +26,7 @@ func sopsProgram(t *testing.T) string {
 	}
 	path, err := exec.LookPath("sops")
 	if err != nil {
-		t.Skip("the program sops is not in PATH; build it with `go build -o <file> github.com/getsops/sops/v3/cmd/sops` and set ARCHIPEL_SOPS=<file>")
+		t.Skip("the program sops is not in PATH; `make programs` builds it, and ARCHIPEL_SOPS says where it is")
 	}
 	return path
 }
@@ -293,5 +294,179 @@ func TestNewToken(t *testing.T) {
 			t.Fatalf("token %q", token)
 		}
 		seen[token] = true
+	}
+}
+
+// ageProgram returns the path of the real program age; age-keygen stands beside it.
+func ageProgram(t *testing.T) string {
+	t.Helper()
+	if path := os.Getenv("ARCHIPEL_AGE"); path != "" {
+		return path
+	}
+	path, err := exec.LookPath("age")
+	if err != nil {
+		t.Skip("the program age is not in PATH; `make programs` builds it, and ARCHIPEL_AGE says where it is")
+	}
+	return path
+}
+
+// newRepository makes a fleet of one site and its secrets, with an identity that
+// the real age-keygen has made.
+func newRepository(t *testing.T) (dir, identity string, store *secret.Store, keys *secret.Keyring) {
+	t.Helper()
+	keygen := filepath.Join(filepath.Dir(ageProgram(t)), "age-keygen")
+	file := filepath.Join(t.TempDir(), "keys.txt")
+	if out, err := exec.CommandContext(t.Context(), keygen, "-o", file).CombinedOutput(); err != nil {
+		t.Fatalf("age-keygen: %v\n%s", err, out)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	identity = lines[len(lines)-1]
+	keys, err = secret.LoadKeyring(func(name string) string {
+		return map[string]string{"SOPS_AGE_KEY_FILE": file}[name]
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = t.TempDir()
+	if store, err = secret.OpenStore(dir); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	f := &fleet.Fleet{Sites: []*fleet.Site{{Name: "site-a", Gateways: []string{"site-a-server-1"}, Facts: fleet.Facts{GitURL: "ssh://git@git.example.org/x.git", Interconnect: "wireguard"}}}}
+	err = secret.Init(store, f, keys, secret.InitOptions{
+		Operator: "ann", Now: time.Now(), Say: func(string) {},
+		KnownHosts: func(host string) (string, error) { return host + " ssh-ed25519 AAAA\n", nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir, identity, store, keys
+}
+
+// The program sops reads, changes and makes files with our .sops.yaml, and we
+// read what it wrote.
+func TestRepositoryWorksWithTheProgram(t *testing.T) {
+	program := sopsProgram(t)
+	dir, identity, store, keys := newRepository(t)
+	in := func(args ...string) string {
+		t.Helper()
+		command := exec.CommandContext(t.Context(), program, args...)
+		command.Env = []string{"SOPS_AGE_KEY=" + identity, "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
+		command.Dir = dir
+		var stderr bytes.Buffer
+		command.Stderr = &stderr
+		out, err := command.Output()
+		if err != nil {
+			t.Fatalf("sops %s: %v\n%s", strings.Join(args, " "), err, &stderr)
+		}
+		return string(out)
+	}
+	get := func(name string, path ...string) string {
+		t.Helper()
+		f, _, err := secret.OpenFile(store, keys.Identities, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		value, err := f.Get(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+	variables, flux := secret.AnsibleFile("site-a"), secret.FluxFile("site-a", "flux-system")
+	if token := get(variables, "k3s_server_token"); in("decrypt", "--extract", `["k3s_server_token"]`, variables) != token {
+		t.Error("sops reads another token")
+	}
+	in("set", variables, `["k3s_server_token"]`, `"of sops"`)
+	if got := get(variables, "k3s_server_token"); got != "of sops" {
+		t.Errorf("got %q", got)
+	}
+	for _, name := range []string{variables, flux} {
+		before := get(name, strings.Split(map[bool]string{true: "k3s_agent_token", false: "stringData/identity"}[name == variables], "/")...)
+		in("rotate", "--in-place", name)
+		in("updatekeys", "--yes", name)
+		if after := get(name, strings.Split(map[bool]string{true: "k3s_agent_token", false: "stringData/identity"}[name == variables], "/")...); after != before {
+			t.Errorf("%s: the value has changed", name)
+		}
+	}
+
+	// What sops makes by our rules is what we would make.
+	made := secret.FluxFile("site-a", "made")
+	if err := os.WriteFile(filepath.Join(dir, made), []byte(manifest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in("encrypt", "--in-place", made)
+	if got := get(made, "stringData", "password"); got != "canary-value" {
+		t.Errorf("got %q", got)
+	}
+	rules, err := secret.LoadRules(store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{variables, flux, made} {
+		rule, err := rules.For(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, _, err := secret.OpenFile(store, keys.Identities, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !rule.Follows(f) || strings.Join(f.Recipients(), " ") != strings.Join(rule.Recipients(), " ") {
+			t.Errorf("%s does not follow its rule", name)
+		}
+	}
+
+	// An edit of ours and an edit of theirs leave a file in the same form.
+	data, err := os.ReadFile(filepath.Join(dir, flux))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, before, err := secret.OpenFile(store, keys.Identities, flux)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := secret.WriteFile(store, keys.Identities, f, before); err != nil {
+		t.Fatal(err)
+	}
+	ours, err := os.ReadFile(filepath.Join(dir, flux))
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := func(text []byte) string {
+		return regexp.MustCompile(`lastmodified: .*|mac: .*`).ReplaceAllString(string(text), "")
+	}
+	if form(data) != form(ours) {
+		t.Errorf("sops wrote\n%s\nwe wrote\n%s", data, ours)
+	}
+}
+
+// The data key is an age file that the program age opens.
+func TestDataKeyOpensWithTheProgram(t *testing.T) {
+	age := ageProgram(t)
+	dir, identity, _, _ := newRepository(t)
+	data, err := os.ReadFile(filepath.Join(dir, secret.AnsibleFile("site-a")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		SOPS struct{ Age []struct{ Enc string } }
+	}
+	if err := yaml.Unmarshal(data, &file); err != nil || len(file.SOPS.Age) != 1 {
+		t.Fatalf("%d recipients, %v", len(file.SOPS.Age), err)
+	}
+	keys := filepath.Join(t.TempDir(), "keys")
+	if err := os.WriteFile(keys, []byte(identity+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), age, "--decrypt", "--identity", keys)
+	command.Stdin = strings.NewReader(file.SOPS.Age[0].Enc)
+	out, err := command.Output()
+	if err != nil || len(out) != 32 {
+		t.Errorf("got %d bytes, %v", len(out), err)
 	}
 }

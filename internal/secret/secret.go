@@ -6,17 +6,11 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"time"
 
 	"filippo.io/age"
 	"github.com/getsops/sops/v3"
-	"github.com/getsops/sops/v3/aes"
 	sopsage "github.com/getsops/sops/v3/age"
-	"github.com/getsops/sops/v3/config"
 	"github.com/getsops/sops/v3/keys"
-	"github.com/getsops/sops/v3/keyservice"
-	"github.com/getsops/sops/v3/stores/yaml"
-	"github.com/getsops/sops/v3/version"
 )
 
 // ManifestFields matches the fields of a Kubernetes Secret that SOPS encrypts.
@@ -51,13 +45,12 @@ func NewToken() string {
 // EncryptManifest returns a Kubernetes manifest (one YAML document) as a SOPS
 // file that any of the age recipients opens.
 func EncryptManifest(manifest []byte, recipients ...string) ([]byte, error) {
-	store := yaml.NewStore(&config.YAMLStoreConfig{Indent: 2})
-	branches, err := store.LoadPlainFile(manifest)
-	if err != nil {
-		return nil, fmt.Errorf("encrypting a manifest: it is not YAML") // the parser's error may quote a value
+	file := &File{Name: "encrypting a manifest", format: YAML, opened: true}
+	if err := file.SetPlain(manifest); err != nil {
+		return nil, err
 	}
-	if len(branches) != 1 || len(branches[0]) == 0 {
-		return nil, fmt.Errorf("encrypting a manifest: it must be one YAML document, a mapping")
+	if len(file.tree.Branches) != 1 {
+		return nil, fmt.Errorf("encrypting a manifest: it must be one YAML document")
 	}
 	var group sops.KeyGroup
 	for i, recipient := range recipients {
@@ -70,32 +63,9 @@ func EncryptManifest(manifest []byte, recipients ...string) ([]byte, error) {
 	if len(group) == 0 {
 		return nil, fmt.Errorf("encrypting a manifest: no recipient")
 	}
-	tree := sops.Tree{
-		Branches: branches,
-		Metadata: sops.Metadata{
-			KeyGroups:      []sops.KeyGroup{group},
-			EncryptedRegex: ManifestFields,
-			Version:        version.Version,
-		},
+	file.tree.Metadata = sops.Metadata{KeyGroups: []sops.KeyGroup{group}, EncryptedRegex: ManifestFields}
+	if err := file.NewDataKey(); err != nil {
+		return nil, err
 	}
-	dataKey, errs := tree.GenerateDataKeyWithKeyServices([]keyservice.KeyServiceClient{keyservice.NewLocalClient()})
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("encrypting a data key: %v", errs)
-	}
-	cipher := aes.NewCipher()
-	mac, err := tree.Encrypt(dataKey, cipher)
-	if err != nil {
-		return nil, fmt.Errorf("encrypting: %w", err)
-	}
-	// SOPS stores the checksum encrypted, with the time of the change as additional data.
-	tree.Metadata.LastModified = time.Now().UTC()
-	tree.Metadata.MessageAuthenticationCode, err = cipher.Encrypt(mac, dataKey, tree.Metadata.LastModified.Format(time.RFC3339))
-	if err != nil {
-		return nil, fmt.Errorf("encrypting the checksum: %w", err)
-	}
-	encrypted, err := store.EmitEncryptedFile(tree)
-	if err != nil {
-		return nil, fmt.Errorf("writing a SOPS file: %w", err)
-	}
-	return encrypted, nil
+	return file.Seal()
 }

@@ -38,7 +38,7 @@ const errorLines, lineLimit = 15, 4 << 10
 
 // Run runs c and returns what it printed on stdout. When ctx ends, the program
 // and its children are interrupted, then killed. The error of a program that
-// failed holds the last lines of its stderr.
+// failed holds the last lines of its stderr; what it printed on stdout is returned too.
 func Run(ctx context.Context, c Command) ([]byte, error) {
 	path, err := Find(c.Name)
 	if err != nil {
@@ -66,9 +66,32 @@ func Run(ctx context.Context, c Command) ([]byte, error) {
 		return nil, ctx.Err()
 	}
 	if err != nil {
-		return nil, &ExitError{Program: c.Name, Args: c.Args, Err: err, Stderr: lines}
+		return stdout.Bytes(), &ExitError{Program: c.Name, Args: c.Args, Err: err, Stderr: lines}
 	}
 	return stdout.Bytes(), nil
+}
+
+// Interactive runs c on the terminal of this process, whose streams it gets, and
+// waits until it ends. It stays in the process group of this process, so that the
+// terminal lets it read and sends it Ctrl-C. When ctx ends, it is asked to end,
+// then killed.
+func Interactive(ctx context.Context, c Command, stdin io.Reader, stdout, stderr io.Writer) error {
+	path, err := Find(c.Name)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, path, c.Args...)
+	cmd.Env, cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Env, c.Dir, stdin, stdout, stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = cmp.Or(c.Grace, defaultGrace)
+	err = cmd.Run()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return &ExitError{Program: c.Name, Args: c.Args, Err: err}
+	}
+	return nil
 }
 
 // readLines passes each line on and returns the last ones. It reads to the end

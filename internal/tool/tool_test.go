@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -228,5 +229,31 @@ func eventually(t *testing.T, what string, done func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not after 10 s: %s", what)
 		}
+	}
+}
+
+func TestInteractive(t *testing.T) {
+	c := command("echo", "a")
+	var stdout, stderr bytes.Buffer
+	if err := Interactive(t.Context(), c, strings.NewReader("typed"), &stdout, &stderr); err != nil {
+		t.Fatal(err)
+	}
+	if stdout.String() != "out a" || stderr.String() != "err a" {
+		t.Errorf("got %q and %q", &stdout, &stderr)
+	}
+	stdout.Reset()
+	if err := Interactive(t.Context(), Command{Name: "cat"}, strings.NewReader("typed"), &stdout, &stderr); err != nil || stdout.String() != "typed" {
+		t.Errorf("got %q, %v", &stdout, err)
+	}
+	if _, ok := errors.AsType[*ExitError](Interactive(t.Context(), Command{Name: "false"}, nil, &stdout, &stderr)); !ok {
+		t.Error("a program that fails gives no ExitError")
+	}
+	if _, ok := errors.AsType[*MissingError](Interactive(t.Context(), Command{Name: "no-such-program"}, nil, &stdout, &stderr)); !ok {
+		t.Error("a program that is missing gives no MissingError")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go cancel()
+	if err := Interactive(ctx, Command{Name: "sleep", Args: []string{"600"}}, nil, &stdout, &stderr); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
 	}
 }

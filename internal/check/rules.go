@@ -1,0 +1,157 @@
+package check
+
+import (
+	"cmp"
+	"slices"
+)
+
+// All returns all rules, made anew, by group in the order of the groups and by id within.
+func All() []Rule {
+	var all []Rule
+	for _, group := range [][]Rule{
+		yamlRules(), layoutRules(), inventoryRules(), slices.Concat(networkRules(), ciliumRules()),
+		fluxRules(), kubernetesRules(), terraformRules(), ansibleRules(), secretsRules(), policyRules(),
+	} {
+		slices.SortFunc(group, func(a, b Rule) int { return cmp.Compare(a.ID, b.ID) })
+		all = append(all, group...)
+	}
+	return all
+}
+
+// yamlRules are about how files are written.
+func yamlRules() []Rule {
+	return []Rule{
+		fileUnreadable(),
+		yamlAnchorUnused(),
+		yamlBoolAmbiguous(),
+		yamlByteOrderMark(),
+		yamlDocumentEmpty(),
+		yamlDuplicateKey(),
+		yamlExtensionMixed(),
+		yamlFinalNewline(),
+		yamlLineEnding(),
+		yamlMergeKey(),
+		yamlNumberAmbiguous(),
+		yamlOctalAmbiguous(),
+		yamlSeparatorOdd(),
+		yamlSyntax(),
+		yamlTab(),
+		yamlTimeAmbiguous(),
+		yamlTooLarge(),
+		yamlTrailingSpace(),
+		yamlVersionNumber(),
+	}
+}
+
+// layoutRules are about where files stand.
+func layoutRules() []Rule {
+	return []Rule{
+		fileExecutable(),
+		fileLeftover(),
+		fileNameCase(),
+		linkOutside(),
+		linkUnpacked(),
+		meshPeersStale(),
+		siteClusterMissing(),
+		siteFileStale(),
+		siteInventoryMissing(),
+		siteTerraformMissing(),
+		strayFile(),
+		strayFolder(),
+	}
+}
+
+// inventoryRules are about the inventories of single sites; package fleet finds the problems.
+func inventoryRules() []Rule {
+	return []Rule{
+		factDiffers(),
+		factDynamic(),
+		factInvalid(),
+		factMissing(),
+		factNotation(),
+		factOverridden(),
+		factType(),
+		factUnknown(),
+		gatewayNoNode(),
+		gitURLCredentials(),
+		gitURLInvalid(),
+		groupCycle(),
+		hostNameAmbiguous(),
+		hostRangeInvalid(),
+		hostUngrouped(),
+		interconnectUnknown(),
+		inventoryIgnored(),
+		inventoryInvalid(),
+		inventoryUnsupported(),
+		nodeAddressInvalid(),
+		nodeAddressMissing(),
+		nodeNameInvalid(),
+		nodeRoleAmbiguous(),
+		serversEven(),
+		serversMissing(),
+		siteNameInvalid(),
+		sitesMissing(),
+		varsUnused(),
+		versionInexact(),
+		yamlUnsupported(),
+	}
+}
+
+// networkRules are about addresses, and about what sites must have in common.
+func networkRules() []Rule {
+	return []Rule{
+		cidrHostBits(),
+		cidrOverlap(),
+		cidrReserved(),
+		ciliumKubernetesUnsupported(),
+		ciliumVersionsApart(),
+		clusterDNSOutside(),
+		clusterIDDuplicate(),
+		clusterIDRange(),
+		fluxKubernetesUnsupported(),
+		fluxVersionsApart(),
+		gitSourceDiffers(),
+		interconnectDiffers(),
+		k3sVersionsApart(),
+		loadBalancerRangeEdge(),
+		loadBalancerRangeEmpty(),
+		loadBalancerRangeOutside(),
+		loadBalancerRangeOverlap(),
+		loadBalancerRangeReversed(),
+		meshAPIAddressDuplicate(),
+		meshAPIAddressOutside(),
+		meshAPIAddressTaken(),
+		meshDatapathDiffers(),
+		meshEncryptionDiffers(),
+		meshFactDiffers(),
+		meshFull(),
+		meshMTUDiffers(),
+		meshPeerOneSided(),
+		mtuDiffers(),
+		mtuTooLarge(),
+		nativeRoutingCIDRWide(),
+		nodeAddressDuplicate(),
+		nodeAddressEdge(),
+		nodeAddressOutside(),
+		nodeAddressPooled(),
+		nodeCIDRWrong(),
+		nodeNameDuplicate(),
+		podCIDRSmall(),
+		podCIDRUnrouted(),
+		serviceCIDRSmall(),
+	}
+}
+
+// policyRules are about archipel.yaml and archipel.lock.
+func policyRules() []Rule {
+	return []Rule{
+		ignoreReasonMissing(),
+		ignoreUnused(),
+		lockInvalid(),
+		mirrorInvalid(),
+		policyKeyUnknown(),
+		policyRuleFirm(),
+		policyRuleUnknown(),
+		policyValueInvalid(),
+	}
+}

@@ -73,10 +73,11 @@ test-units:
 # controlplane is linked by the lab's build, and only vetted here.
 .PHONY: test-lab
 test-lab:
-	$(in_lab) go test ./cmd/upstream ./internal/...
+	$(in_lab) go test ./cmd/schemas ./cmd/upstream ./internal/...
 
 .PHONY: test-e2e
 test-e2e: build
+	ARCHIPEL_E2E=1 go test -count=1 -run '^TestAPIServer$$' ./internal/schema
 	ARCHIPEL_E2E=1 ARCHIPEL_BINARY=$(CURDIR)/$(archipel) go test -count=1 -timeout 40m -v ./internal/e2e
 
 # What is quick comes first. The lab's programs are built before its code is vetted and
@@ -97,7 +98,7 @@ vet:
 .PHONY: lint
 lint: $(lint)
 	$(lint) run ./...
-	$(in_lab) $(lint) run --config ../.golangci.yml ./cmd/upstream/... ./internal/...
+	$(in_lab) $(lint) run --config ../.golangci.yml ./cmd/schemas/... ./cmd/upstream/... ./internal/...
 
 .PHONY: structure
 structure:
@@ -107,6 +108,14 @@ structure:
 generate: build ## Write the generated files anew
 	go test $(generated) -update
 	$(archipel) site sync
+
+# One patch version of each minor that sites may run; for the lab's minor, the lab's.
+kubernetes := v1.34.4 v1.35.4 v1.36.4 v1.37.2
+
+.PHONY: schemas
+schemas: ## Write anew what archipel knows of the kinds of Kubernetes
+	cd lab && go mod download -json $(kubernetes:%=k8s.io/kubernetes@%) | \
+		go run ./cmd/schemas --out ../internal/schema/openapi
 
 .PHONY: verify
 verify: build ## Check that the generated files are up to date; changes nothing

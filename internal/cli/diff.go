@@ -22,7 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Further formats of diff's --output.
+// Further formats of --output; lint shares the second.
 const (
 	outputMarkdown = "markdown"
 	outputGitHub   = "github"

@@ -369,7 +369,7 @@ func (c secretCluster) SetIdentities(ctx context.Context, entries map[string]str
 		return err
 	}
 	if at != version {
-		return fmt.Errorf("Secret %s/%s was changed by somebody else meanwhile", fluxSystem, sopsAge)
+		return fmt.Errorf("the Secret %s/%s was changed by somebody else meanwhile", fluxSystem, sopsAge)
 	}
 	for name := range before {
 		if _, stays := data[name]; !stays {

@@ -149,7 +149,7 @@ func TestSecretsStaySecret(t *testing.T) {
 			lines := strings.Split(strings.TrimSpace(string(identity)), "\n")
 			watch = append(watch, lines[len(lines)-1])
 		}
-		found := seenIn(t, filepath.Dir(dir), identityFile, filepath.Dir(identityFile))
+		found := seenIn(t, filepath.Dir(dir), identityFile)
 		found["stdout"], found["stderr"] = stdout, stderr
 		for _, value := range watch {
 			for where, text := range found {
@@ -169,7 +169,7 @@ func TestSecretsStaySecret(t *testing.T) {
 }
 
 // seenIn reads all files below a folder, but for one.
-func seenIn(t *testing.T, folder, but, _ string) map[string]string {
+func seenIn(t *testing.T, folder, but string) map[string]string {
 	t.Helper()
 	texts := map[string]string{}
 	err := filepath.WalkDir(folder, func(name string, entry fs.DirEntry, err error) error {

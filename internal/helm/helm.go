@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"archipel/internal/chart"
+	"archipel/internal/schema"
 
 	helmchart "helm.sh/helm/v4/pkg/chart"
 	"helm.sh/helm/v4/pkg/chart/common"
@@ -39,7 +40,7 @@ const maxTime = time.Minute
 type Chart struct {
 	chart     *v2.Chart
 	templates *templates // shared by the charts that With makes
-	schemas   *schemas
+	schemas   *schema.Store
 }
 
 // Release is what a chart is rendered with.
@@ -112,7 +113,7 @@ func Load(files []chart.File) (*Chart, error) {
 		return nil, &Error{Kind: BadChart, Message: "reading the chart: " + oneLine(err.Error())}
 	}
 	order(c)
-	return &Chart{chart: c, templates: newTemplates(), schemas: &schemas{}}, nil
+	return &Chart{chart: c, templates: newTemplates(), schemas: schema.New()}, nil
 }
 
 // unpack replaces archives of subcharts by their files, so that their sum is bounded.
@@ -278,7 +279,7 @@ func (c *Chart) Add(d Dependency, subchart *Chart) *Chart {
 	}
 	copied.AddDependency(sub)
 	order(copied)
-	return &Chart{chart: copied, templates: newTemplates(), schemas: &schemas{}}
+	return &Chart{chart: copied, templates: newTemplates(), schemas: schema.New()}
 }
 
 // copyOf copies what ProcessDependencies changes: the tree of charts and their metadata.
@@ -335,7 +336,7 @@ func (c *Chart) Render(ctx context.Context, r Release) (rendered *Rendered, err 
 		if err != nil {
 			return nil, &Error{Kind: BadValues, Message: oneLine(err.Error())}
 		}
-		if err := c.schemas.validate(processed, coalesced); err != nil {
+		if err := validate(c.schemas, processed, coalesced); err != nil {
 			return nil, err
 		}
 	}

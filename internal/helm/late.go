@@ -46,11 +46,11 @@ func (r *run) late(all template.FuncMap, t *template.Template, calls map[string]
 }
 
 // text makes a text of values that were weighed.
-func (r *run) text(v []any, make func(...any) string) (string, error) {
+func (r *run) text(v []any, write func(...any) string) (string, error) {
 	if err := r.weigh(v...); err != nil {
 		return "", err
 	}
-	text := make(v...)
+	text := write(v...)
 	return text, r.spend(len(text))
 }
 

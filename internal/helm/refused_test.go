@@ -48,11 +48,9 @@ func TestRefused(t *testing.T) {
 		"no version":  {[]chart.File{file("Chart.yaml", "apiVersion: v2\nname: c\n")}, "", Error{BadChart, "", 0, "version"}},
 		"kubeVersion": {append(small("a: b")[1:], file("Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\nkubeVersion: <1.20.0\n")), "", Error{BadChart, "Chart.yaml", 0, "asks for Kubernetes <1.20.0, and the site runs v1.36.4+k3s1"}},
 		"schema": {small("a: b", file("values.schema.json", `{"type":"object","required":["b"],"properties":{"a":{"type":"string","pattern":"^x"}}}`)), "a: canary",
-			Error{BadValues, "c/values.schema.json", 0, "a: does not match the pattern"}},
-		"schema of a URL":  {small("a: b", file("values.schema.json", `{"$ref":"https://127.0.0.1:1/x"}`)), "", Error{BadValues, "c/values.schema.json", 0, "not fetched"}},
-		"schema of a file": {small("a: b", file("values.schema.json", `{"$ref":"file:///etc/passwd"}`)), "", Error{BadValues, "c/values.schema.json", 0, "not fetched"}},
+			Error{BadValues, "c/values.schema.json", 0, "a must match ^x"}},
 		"schema of a subchart": {small("a: b", file("charts/s/Chart.yaml", "apiVersion: v2\nname: s\nversion: 1.0.0\n"), file("charts/s/values.schema.json", `{"properties":{"num":{"type":"integer"}}}`)),
-			"s: {num: x}", Error{BadValues, "c/values.schema.json", 0, "s.num: got string, want integer"}},
+			"s: {num: x}", Error{BadValues, "c/values.schema.json", 0, "s.num: num must be an integer"}},
 		"subchart no map": {small("a: b", file("charts/s/Chart.yaml", "apiVersion: v2\nname: s\nversion: 1.0.0\n")), "s: 1", Error{BadValues, "", 0, ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -232,5 +230,21 @@ func TestIgnore(t *testing.T) {
 	}
 	if got, want := strings.Join(names, " "), ".helmignore Chart.yaml sub/only-here templates/a.yaml"; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// What a schema refers to outside itself is neither fetched nor read, and refuses nothing.
+func TestSchemaElsewhere(t *testing.T) {
+	for _, reference := range []string{"https://127.0.0.1:1/x", "file:///etc/passwd", "other.json"} {
+		c, err := Load(small("a: b", file("values.schema.json", `{"required":["b"],"properties":{"a":{"$ref":"`+reference+`"}}}`)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Render(context.Background(), Release{Name: "r", Namespace: "n", Values: values(t, "{a: 1, b: 2}"), KubeVersion: "v1.36.4+k3s1"}); err != nil {
+			t.Errorf("%s: %v", reference, err)
+		}
+		if _, err := c.Render(context.Background(), Release{Name: "r", Namespace: "n", Values: values(t, "a: 1"), KubeVersion: "v1.36.4+k3s1"}); err == nil {
+			t.Errorf("%s: the rest of the schema is not held", reference)
+		}
 	}
 }

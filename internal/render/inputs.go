@@ -338,13 +338,9 @@ func (t *tree) positionOf(name, value string) finding.Position {
 // check reads the files that declare objects as YAML, within bounds, before kustomize does.
 func (in *inputs) check() *finding.Finding {
 	for _, name := range slices.Sorted(maps.Keys(in.declare)) {
-		data, err := in.tree.files[name].content()
-		if err != nil {
-			f := source.Unreadable(name, err)
-			return &f
-		}
-		if _, findings := source.ParseYAML(name, data); len(findings) > 0 && findings[0].Rule != "yaml-duplicate-key" {
-			return &findings[0]
+		f := in.tree.files[name]
+		if f.documents(); f.problem != nil {
+			return f.problem
 		}
 	}
 	return nil

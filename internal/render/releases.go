@@ -86,7 +86,7 @@ type lazy[V any] struct {
 	value V
 }
 
-func (l *limited[K, V]) get(key K, most int, make func() V) V {
+func (l *limited[K, V]) get(key K, most int, produce func() V) V {
 	l.mu.Lock()
 	one, ok := l.entries[key]
 	if !ok {
@@ -97,6 +97,6 @@ func (l *limited[K, V]) get(key K, most int, make func() V) V {
 		l.entries[key] = one
 	}
 	l.mu.Unlock()
-	one.once.Do(func() { one.value = make() })
+	one.once.Do(func() { one.value = produce() })
 	return one.value
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"archipel/internal/chart"
+	"archipel/internal/finding"
 	"archipel/internal/source"
 
 	"go.yaml.in/yaml/v3"
@@ -41,12 +42,10 @@ type file struct {
 	sum  [sha256.Size]byte
 	err  error
 
-	parse sync.Once
-	yaml  *source.YAML // nil when it is no YAML
+	parse   sync.Once
+	yaml    *source.YAML     // nil when it is no YAML
+	problem *finding.Finding // why
 
-	consider sync.Once
-	refers   []reference // of a kustomization.yaml
-	asks     error
 }
 
 func (f *file) content() ([]byte, error) {
@@ -78,8 +77,15 @@ func readBounded(from fs.FS, name string) ([]byte, error) {
 // documents returns the roots of the file's YAML documents, nil when it is no YAML.
 func (f *file) documents() (*source.YAML, []*yaml.Node) {
 	f.parse.Do(func() {
-		if data, err := f.content(); err == nil {
-			f.yaml, _ = source.ParseYAML(f.name, data)
+		data, err := f.content()
+		if err != nil {
+			unreadable := source.Unreadable(f.name, err)
+			f.problem = &unreadable
+			return
+		}
+		var findings []finding.Finding
+		if f.yaml, findings = source.ParseYAML(f.name, data); f.yaml == nil && len(findings) > 0 {
+			f.problem = &findings[0]
 		}
 	})
 	if f.yaml == nil {

@@ -115,9 +115,9 @@ func (w *yamlWriter) scalar(value any, depth int) {
 
 var (
 	// plain texts are read as texts by every reader of YAML, whatever its version.
-	plain = regexp.MustCompile(`^[A-Za-z0-9/_.]([A-Za-z0-9/_.@%+=-]|:[A-Za-z/])*( [A-Za-z0-9/_.(][A-Za-z0-9/_.,@%+=()-]*)*$`)
+	plain = regexp.MustCompile(`^[A-Za-z0-9/_.]([A-Za-z0-9/_.@%+=-]|:[A-Za-z0-9/])*( [A-Za-z0-9/_.(][A-Za-z0-9/_.,@%+=()-]*)*$`)
 	// ambiguous texts are numbers, booleans, times or nothing for some of them.
-	ambiguous = regexp.MustCompile(`(?i)^(y|n|yes|no|on|off|true|false|null|~|[-+.]?(inf|nan)|[.0-9_e+-]+|0[xob].*|=|<<|\.+)$`)
+	ambiguous = regexp.MustCompile(`(?i)^(y|n|yes|no|on|off|true|false|null|~|[-+.]?(inf|nan)|[.0-9_:e+-]+|0[xob].*|[0-9]{4}-[0-9]+-[0-9].*|=|<<|\.+)$`)
 )
 
 func (w *yamlWriter) text(text string, depth int, key bool) {

@@ -14,13 +14,11 @@ import (
 	"sync"
 )
 
-// The files are made by lab/cmd/schemas from the modules k8s.io/kubernetes:
-//
-//	cd lab && go mod download -json k8s.io/kubernetes@v1.34.4 k8s.io/kubernetes@v1.35.4 \
-//	  k8s.io/kubernetes@v1.36.4 k8s.io/kubernetes@v1.37.2 | go run ./cmd/schemas --out ../internal/schema/openapi
+// The files are made by lab/cmd/schemas from the modules k8s.io/kubernetes: make schemas
+// writes them anew.
 //
 //go:embed openapi/*.gz
-var files embed.FS //nolint:gochecknoglobals // embedded files cannot be anything else, and cannot change
+var files embed.FS
 
 // objectMeta is the name of the type that all kinds have.
 const objectMeta = "apimachinery.pkg.apis.meta.v1.ObjectMeta"

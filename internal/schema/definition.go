@@ -188,7 +188,7 @@ func readLimits(raw map[string]any) *limits {
 		l.multiple = *multiple
 	}
 	if pattern := text(raw["pattern"]); pattern != "" {
-		l.pattern, _ = regexp.Compile(pattern) //nolint:errcheck // the API server does not take such a definition
+		l.pattern, _ = regexp.Compile(pattern)
 	}
 	if l == (limits{}) {
 		return nil

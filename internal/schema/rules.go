@@ -79,7 +79,7 @@ func (r *rules) check(object, before map[string]any) []Problem {
 // complete is the object as it is when rules run: without nulls and unknown fields, and
 // with defaults.
 func (c compiled) complete(object map[string]any) map[string]any {
-	whole := plain(object).(map[string]any) //nolint:errcheck // plain keeps the type
+	whole := plain(object).(map[string]any)
 	defaulting.PruneNonNullableNullsWithoutDefaults(whole, c.schema)
 	pruning.Prune(whole, c.schema, true)
 	defaulting.Default(whole, c.schema)

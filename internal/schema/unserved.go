@@ -84,6 +84,9 @@ func (s *Set) otherVersion(apiVersion, kind, known string, removed func(string) 
 
 // otherMinor words that another minor has a kind that this one has in no version.
 func (s *Set) otherMinor(apiVersion, kind string, removed func(string) Problem) (Problem, bool) {
+	if group := groupOf(apiVersion); strings.Contains(group, ".") && !strings.HasSuffix(group, ".k8s.io") {
+		return Problem{}, false // no group of Kubernetes: reading its minors is not worth it
+	}
 	for _, minor := range Minors() {
 		if minor == s.base.minor || len(s.store.builtin(minor).versions(kind, groupOf(apiVersion))) == 0 {
 			continue

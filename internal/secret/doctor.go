@@ -180,13 +180,13 @@ func (d *doctor) authorities() {
 		if !e.Opens || e.File != FluxFile(e.Site, meshCA) {
 			continue
 		}
-		print, err := fingerprint(e.file)
+		sum, err := fingerprint(e.file)
 		switch {
 		case err != nil:
 			d.add(finding.Error, "ca-invalid", e.File, "it holds no certificate of a CA in stringData/ca.crt", "git checkout -- "+e.File)
 		case first == "":
-			first, found = e.File, print
-		case print != found:
+			first, found = e.File, sum
+		case sum != found:
 			d.add(finding.Error, "ca-different", e.File, "its mesh CA is another than in "+first+": the sites do not trust one another", "archipel secret rotate --generated mesh-ca gives all sites the newest")
 		}
 	}

@@ -17,8 +17,8 @@ func TestDoctor(t *testing.T) {
 	}
 	secretA := FluxFile("site-a", meshCA)
 	for name, test := range map[string]struct {
-		break_ func(t *testing.T, s *scene)
-		rules  []string
+		harm  func(t *testing.T, s *scene)
+		rules []string
 	}{
 		"nothing": {func(*testing.T, *scene) {}, nil},
 		"recipients": {func(t *testing.T, s *scene) {
@@ -93,7 +93,7 @@ func TestDoctor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t)
-			test.break_(t, s)
+			test.harm(t, s)
 			before := s.files(t)
 			open := func(site string) (Cluster, error) {
 				if site == "site-a" {

@@ -301,7 +301,7 @@ func identitiesOf(f *File) ([]string, error) {
 	list, ok := lookUp(f.tree.Branches[0], []string{varIdentities}).([]any)
 	var identities []string
 	for _, element := range list {
-		if text, text1 := element.(string); text1 {
+		if text, ok := element.(string); ok {
 			identities = append(identities, text)
 		}
 	}
@@ -371,15 +371,15 @@ func (m *maker) authority() error {
 			continue
 		}
 		have = append(have, site.Name)
-		print, err := fingerprint(f)
+		mark, err := fingerprint(f)
 		if err != nil {
 			return err
 		}
-		if found != "" && print != found {
+		if found != "" && mark != found {
 			return fmt.Errorf("%s and %s hold different mesh CAs: the sites cannot trust one another; archipel secret rotate --generated mesh-ca gives all sites the newest",
 				FluxFile(have[0], meshCA), file)
 		}
-		if found = print; mesh == nil {
+		if found = mark; mesh == nil {
 			if mesh, err = f.Plain(); err != nil {
 				return err
 			}

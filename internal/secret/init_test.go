@@ -152,10 +152,10 @@ func TestInitStopsWhenSomethingIsLost(t *testing.T) {
 	}
 	authorities := []string{FluxFile("site-a", meshCA), FluxFile("site-b", meshCA)}
 	for name, test := range map[string]struct {
-		break_ func(*testing.T, *stand, *InitOptions)
-		lost   string
-		trace  string
-		again  string // with this --recreate it goes on
+		harm  func(*testing.T, *stand, *InitOptions)
+		lost  string
+		trace string
+		again string // with this --recreate it goes on
 	}{
 		"the rules":           {gone(RulesFile), RulesFile, "there are encrypted files", ""},
 		"the CA of all sites": {gone(authorities...), authorities[0], "names the mesh CA", authorities[0]},
@@ -196,7 +196,7 @@ func TestInitStopsWhenSomethingIsLost(t *testing.T) {
 			s := newStand(t, "site-a", "site-b")
 			s.init(t)
 			o := s.options()
-			test.break_(t, s, &o)
+			test.harm(t, s, &o)
 			before := s.files(t)
 			err := Init(s.Store, s.fleet, s.keys, o)
 			lost, ok := errors.AsType[*LostError](err)

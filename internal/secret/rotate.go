@@ -224,7 +224,7 @@ func (r *Rotator) token(name string) func(context.Context, *fleet.Site) ([]Step,
 			return nil, err
 		}
 		under := lookUp(f.tree.Branches[0], []string{name + suffixPrevious}) != nil
-		make := Step{Title: "make a new token, and keep the one before as " + name + suffixPrevious, State: StepNow, run: func() error {
+		create := Step{Title: "make a new token, and keep the one before as " + name + suffixPrevious, State: StepNow, run: func() error {
 			return r.change(file, func(f *File) error {
 				old, err := f.Get([]string{name})
 				if err != nil {
@@ -241,12 +241,12 @@ func (r *Rotator) token(name string) func(context.Context, *fleet.Site) ([]Step,
 			return r.change(file, func(f *File) error { f.Remove(name + suffixPrevious); return nil })
 		}, Note: commit + "; switch the site to the new token (k3s token rotate for servers, the bootstrap for all nodes); take a snapshot, since older ones need the token before; then run this again with --switched"}
 		if under {
-			make.State = StepDone
+			create.State = StepDone
 			if r.Switched {
 				drop.State = StepNow
 			}
 		}
-		return []Step{make, drop}, nil
+		return []Step{create, drop}, nil
 	}
 }
 
@@ -291,7 +291,7 @@ func (r *Rotator) deployKey(_ context.Context, site *fleet.Site) ([]Step, error)
 	if under {
 		note = "register the new key at the Git server, for reading: " + strings.TrimSpace(public) + "; then run this again with --switched"
 	}
-	make := Step{Title: "make a new key", State: StepNow, run: func() error {
+	create := Step{Title: "make a new key", State: StepNow, run: func() error {
 		identity, public, err := NewDeployKey("flux@" + site.Name)
 		if err != nil {
 			return err
@@ -323,12 +323,12 @@ func (r *Rotator) deployKey(_ context.Context, site *fleet.Site) ([]Step, error)
 		return errors.Join(err, r.public(site.Name))
 	}}
 	if under {
-		make.State = StepDone
+		create.State = StepDone
 		if r.Switched {
 			use.State = StepNow
 		}
 	}
-	return []Step{make, use, {Title: "forget the key before", State: StepWait,
+	return []Step{create, use, {Title: "forget the key before", State: StepWait,
 		Note: commit + "; once Flux has fetched that commit, remove the key before at the Git server"}}, nil
 }
 
@@ -470,7 +470,7 @@ func (s *identityRotation) look(ctx context.Context) error {
 	}
 	if err != nil {
 		s.unseen = err.Error()
-		return nil
+		return nil //nolint:nilerr // a rotation goes on without the cluster, and says why
 	}
 	s.cluster = cluster
 	return nil

@@ -39,7 +39,7 @@ func homes() map[string][]string {
 }
 
 // ofTests are the packages that only tests import.
-func ofTests() []string { return []string{"archtest", "chart/charttest", "e2e", "kube/kubetest"} }
+func ofTests() []string { return []string{"archtest", "chart/charttest", "e2e", "fleet/fleettest", "kube/kubetest"} }
 
 func ofTestsPaths() []string {
 	var paths []string

@@ -2,7 +2,7 @@
 # Measures the lab and prints the table of docs/benchmarks.md. Needs built programs
 # (archipel lab build) and a quiet machine; raises a lab of its own and takes it down.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 archipel=$PWD/bin/archipel
 export ARCHIPEL_LAB=bench
 

@@ -114,11 +114,11 @@ type cell struct {
 	value any
 }
 
-// once returns what make returns for key, which it calls once in a run.
-func once[K comparable, V any](f *Fleet, key K, make func() V) V {
+// once returns what compute returns for key, which it calls once in a run.
+func once[K comparable, V any](f *Fleet, key K, compute func() V) V {
 	v, _ := f.shared.memo.LoadOrStore(key, &cell{})
 	c := v.(*cell)
-	c.once.Do(func() { c.value = make() })
+	c.once.Do(func() { c.value = compute() })
 	return c.value.(V)
 }
 
@@ -126,7 +126,7 @@ func once[K comparable, V any](f *Fleet, key K, make func() V) V {
 type digest [sha256.Size]byte
 
 // Digest hashes the content of an object, for keys of once.
-func (f *Fleet) Digest(object *unstructured.Unstructured) digest {
+func (f *Fleet) digestOf(object *unstructured.Unstructured) digest {
 	text, err := json.Marshal(object.Object) // maps are written sorted
 	if err != nil {
 		// Of JSON values there is nothing that cannot be written.

@@ -51,7 +51,7 @@ func metallbAggregationInvalid() Rule {
 
 // longestNetwork returns the prefix length of the largest network within a range.
 func longestNetwork(a span) int64 {
-	for bits := 0; bits < a.first.BitLen(); bits++ {
+	for bits := range a.first.BitLen() {
 		// The network of this size that holds first begins at or before it; the next one may fit.
 		network := netip.PrefixFrom(a.first, bits).Masked()
 		if network.Addr() == a.first && lastOf(network).Compare(a.last) <= 0 {

@@ -12,8 +12,8 @@ func sopsMetadataEncrypted() Rule {
 		Summary: "SOPS encrypted the kind or the name of a manifest, which Flux must read.",
 		Reason: "kustomize reads kind, name and namespace before Flux decrypts anything. Encrypt data and stringData only, with encrypted_regex " +
 			"(https://fluxcd.io/flux/guides/mozilla-sops/).",
-		Bad:  overlay(sealedFile, strings.Replace(sealedExample(recipientExample, encryptedExample), "kind: Secret", "kind: "+encryptedExample, 1)),
-		Good: overlay(sealedFile, sealedExample(recipientExample, encryptedExample)),
+		Bad:  overlay(sealedFile, strings.Replace(sealedExample(encryptedExample), "kind: Secret", "kind: "+encryptedExample, 1)),
+		Good: overlay(sealedFile, sealedExample(encryptedExample)),
 		File: func(f *File) []finding.Finding {
 			if !f.SOPS() || !strings.HasPrefix(f.Path, flux+"/") {
 				return nil

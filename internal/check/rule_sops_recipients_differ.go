@@ -13,8 +13,8 @@ func sopsRecipientsDiffer() Rule {
 		Summary: "A file is encrypted for other keys than .sops.yaml says.",
 		Reason: "A key that was added cannot open it, which shows on the day it is needed; a key that was taken away still can. sops updatekeys brings the file in line " +
 			"(https://getsops.io/docs/#updatekeys-command).",
-		Bad:  sopsConfigExample(strings.Replace(recipientExample, "qq", "zz", 1), "^(data|stringData)$") + overlay(sealedFile, sealedExample(recipientExample, encryptedExample)),
-		Good: sopsConfigExample(recipientExample, "^(data|stringData)$") + overlay(sealedFile, sealedExample(recipientExample, encryptedExample)),
+		Bad:  sopsConfigExample(strings.Replace(recipientExample, "qq", "zz", 1), "^(data|stringData)$") + overlay(sealedFile, sealedExample(encryptedExample)),
+		Good: sopsConfigExample(recipientExample, "^(data|stringData)$") + overlay(sealedFile, sealedExample(encryptedExample)),
 		File: func(f *File) []finding.Finding {
 			rule := f.sopsConfig().rule(f.Path)
 			if !f.SOPS() || rule == nil || len(rule.recipients) == 0 {

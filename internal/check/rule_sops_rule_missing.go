@@ -13,8 +13,8 @@ func sopsRuleMissing() Rule {
 		Summary: "No creation rule of .sops.yaml is for a file that SOPS encrypted.",
 		Reason: "Whoever edits, rotates or writes the file anew with sops then has to know its keys by heart, and it is left out when keys change " +
 			"(https://getsops.io/docs/#using-sops-yaml-conf-to-select-kms-pgp-and-age-for-new-files).",
-		Bad:  overlay(".sops.yaml", "creation_rules:\n  - path_regex: ^elsewhere/\n    age: "+recipientExample+"\n") + overlay(sealedFile, sealedExample(recipientExample, encryptedExample)),
-		Good: sopsConfigExample(recipientExample, "^(data|stringData)$") + overlay(sealedFile, sealedExample(recipientExample, encryptedExample)),
+		Bad:  overlay(".sops.yaml", "creation_rules:\n  - path_regex: ^elsewhere/\n    age: "+recipientExample+"\n") + overlay(sealedFile, sealedExample(encryptedExample)),
+		Good: sopsConfigExample(recipientExample, "^(data|stringData)$") + overlay(sealedFile, sealedExample(encryptedExample)),
 		File: func(f *File) []finding.Finding {
 			if c := f.sopsConfig(); !f.SOPS() || strings.HasPrefix(path.Base(f.Path), ".sops.") || c == nil || c.rule(f.Path) != nil || len(f.Documents) == 0 {
 				return nil

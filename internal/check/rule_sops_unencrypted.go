@@ -24,7 +24,7 @@ metadata:
 stringData:
   token: plain
 `),
-		Good: overlay(sealedFile, sealedExample(recipientExample, encryptedExample)),
+		Good: overlay(sealedFile, sealedExample(encryptedExample)),
 		Fleet: func(f *Fleet) []finding.Finding {
 			const fix = "run sops encrypt --in-place on it, and replace what it holds if it was ever pushed"
 			var found []finding.Finding

@@ -16,8 +16,8 @@ func sopsValuePlaintext() Rule {
 		Summary: "A file that SOPS encrypted holds a value in plain text that it would have encrypted.",
 		Reason: "Somebody wrote it in with an editor instead of sops: everybody can read it, the checksum no longer fits, and Flux refuses the file " +
 			"(https://getsops.io/docs/#encrypting-only-parts-of-a-file).",
-		Bad:  overlay(sealedFile, sealedExample(recipientExample, "plain")),
-		Good: overlay(sealedFile, sealedExample(recipientExample, encryptedExample)),
+		Bad:  overlay(sealedFile, sealedExample("plain")),
+		Good: overlay(sealedFile, sealedExample(encryptedExample)),
 		File: func(f *File) []finding.Finding {
 			if !f.SOPS() {
 				return nil

@@ -45,7 +45,7 @@ func terraformBackendDuplicate() Rule {
 
 // stateOf names where a backend keeps the state; "" when the configuration alone does not say it.
 func stateOf(b *hclsyntax.Block) string {
-	kind := label(b, 0)
+	kind := label(b)
 	if b.Type != "backend" || kind == "local" {
 		return "" // a folder of its own, or workspaces of a service
 	}

@@ -25,7 +25,7 @@ func terraformInputMissing() Rule {
 					inputs := c.to.inputs()
 					for _, name := range slices.Sorted(maps.Keys(inputs)) {
 						if _, given := c.block.Body.Attributes[name]; inputs[name] && !given {
-							found = append(found, problem(m.place(c.block.DefRange()), "add "+name, "module %s is not given %s, which has no default", label(c.block, 0), name))
+							found = append(found, problem(m.place(c.block.DefRange()), "add "+name, "module %s is not given %s, which has no default", label(c.block), name))
 						}
 					}
 				}

@@ -27,7 +27,7 @@ func terraformInputUnknown() Rule {
 					for name, a := range c.block.Body.Attributes {
 						if _, known := inputs[name]; !known && !slices.Contains([]string{"source", "version", "providers", "count", "for_each", "depends_on"}, name) {
 							found = append(found, problem(m.place(a.NameRange), "use one of "+strings.Join(slices.Sorted(maps.Keys(inputs)), ", "),
-								"module %s has no input %s", label(c.block, 0), name))
+								"module %s has no input %s", label(c.block), name))
 						}
 					}
 				}

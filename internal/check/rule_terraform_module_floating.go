@@ -35,7 +35,7 @@ func terraformModuleFloating() Rule {
 						}
 					}
 					if fix != "" {
-						found = append(found, problem(m.place(at.Expr.Range()), fix, "module %s is whatever is the latest", label(b, 0)))
+						found = append(found, problem(m.place(at.Expr.Range()), fix, "module %s is whatever is the latest", label(b)))
 					}
 				}
 			}

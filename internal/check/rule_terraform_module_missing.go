@@ -17,7 +17,7 @@ func terraformModuleMissing() Rule {
 			for _, m := range all {
 				for _, c := range m.calls(all) {
 					if c.to == nil {
-						found = append(found, problem(m.place(c.source.Expr.Range()), "name a folder with .tf files", "module %s refers to %s, which holds no .tf file", label(c.block, 0), c.dir))
+						found = append(found, problem(m.place(c.source.Expr.Range()), "name a folder with .tf files", "module %s refers to %s, which holds no .tf file", label(c.block), c.dir))
 					}
 				}
 			}

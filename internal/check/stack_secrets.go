@@ -131,7 +131,7 @@ func veiled(f finding.Finding) finding.Finding {
 }
 
 // sealedExample is a manifest as SOPS leaves it; what is encrypted cannot be opened by anybody.
-func sealedExample(recipient, value string) string {
+func sealedExample(value string) string {
 	return `
 apiVersion: v1
 kind: Secret
@@ -142,7 +142,7 @@ stringData:
   token: ` + value + `
 sops:
   age:
-    - recipient: ` + recipient + `
+    - recipient: ` + recipientExample + `
       enc: example
   encrypted_regex: ^(data|stringData)$
   lastmodified: "2026-01-01T00:00:00Z"

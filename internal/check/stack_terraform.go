@@ -163,10 +163,10 @@ func (m *module) blocks(kind string) []*hclsyntax.Block {
 	return found
 }
 
-// label returns the n-th label of a block, "" when it has fewer.
-func label(b *hclsyntax.Block, n int) string {
-	if n < len(b.Labels) {
-		return b.Labels[n]
+// label returns the first label of a block, "" when it has none.
+func label(b *hclsyntax.Block) string {
+	if len(b.Labels) > 0 {
+		return b.Labels[0]
 	}
 	return ""
 }
@@ -188,7 +188,7 @@ func (m *module) inputs() map[string]bool {
 	all := map[string]bool{}
 	for _, b := range m.blocks("variable") {
 		_, optional := b.Body.Attributes["default"]
-		all[label(b, 0)] = !optional
+		all[label(b)] = !optional
 	}
 	return all
 }

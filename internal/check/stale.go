@@ -37,7 +37,8 @@ func (f *Fleet) stale(peers bool) []finding.Finding {
 		case err == nil && bytes.Equal(current, file.Content):
 			continue
 		case err == nil:
-			at.Line, at.Column, at.Width = differs(string(current), string(file.Content))
+			at.Column = 1
+			at.Line, at.Width = differs(string(current), string(file.Content))
 			what = "the file is not what the inventories say"
 		}
 		if (at.Line > peersFrom(string(file.Content))) != peers {
@@ -51,14 +52,14 @@ func (f *Fleet) stale(peers bool) []finding.Finding {
 }
 
 // differs returns the first line in which a text is not what is wanted.
-func differs(text, wanted string) (line, column, width int) {
+func differs(text, wanted string) (line, width int) {
 	have, want := strings.Split(text, "\n"), strings.Split(wanted, "\n")
 	for i, l := range have {
 		if i >= len(want) || l != want[i] {
-			return i + 1, 1, max(len(l), 1)
+			return i + 1, max(len(l), 1)
 		}
 	}
-	return len(have), 1, 1
+	return len(have), 1
 }
 
 // peersFrom returns the line after which a derived file names the peers.

@@ -327,7 +327,7 @@ func (p *objectPrinter) yaml(env *Env, results []*render.Result) error {
 			for _, line := range originLines(o) {
 				fmt.Fprintf(out, "# %s\n", term.Clean(line))
 			}
-			out.Write(p.text(r, o))
+			_, _ = out.Write(p.text(r, o)) // Flush returns the error
 		}
 	}
 	return out.Flush()

@@ -48,12 +48,13 @@ var plainKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 
 func (s steps) String() string {
 	var text strings.Builder
+	var after step
 	for i, one := range s {
-		inside := i == 0
-		if i > 0 && s[i-1].root {
+		inside := i == 0 || after.root
+		if inside && i > 0 {
 			text.WriteString(" > ")
-			inside = true
 		}
+		after = one
 		switch {
 		case one.entry:
 			text.WriteString("[" + shorten(one.key, 80) + "]")

@@ -194,16 +194,16 @@ func TestPrinters(t *testing.T) {
 	findings = append(findings, Finding{
 		Rule: "value-odd", Severity: Warning, Position: Position{"a,b:c%20\n.yaml", 1, 2, 3}, Message: "::error::%0A]]></failure>\n::warning::", Sites: []string{"site-a"},
 	})
-	for name, print := range map[string]func(io.Writer, []Finding, Run) error{"sarif.golden": SARIF, "github.golden": GitHub, "junit.golden": JUnit} {
+	for name, write := range map[string]func(io.Writer, []Finding, Run) error{"sarif.golden": SARIF, "github.golden": GitHub, "junit.golden": JUnit} {
 		var b bytes.Buffer
-		if err := print(&b, findings, sampleRun()); err != nil {
+		if err := write(&b, findings, sampleRun()); err != nil {
 			t.Fatal(err)
 		}
 		if bytes.Contains(b.Bytes(), []byte("CANARY")) || bytes.ContainsAny(b.Bytes(), "\x1b\r") {
 			t.Errorf("%s shows a secret or holds control characters", name)
 		}
 		golden(t, name, b.Bytes())
-		if err := print(full{}, findings, sampleRun()); err == nil {
+		if err := write(full{}, findings, sampleRun()); err == nil {
 			t.Errorf("%s hides the error of a write", name)
 		}
 		switch name {

@@ -215,7 +215,7 @@ func compareOne(ctx context.Context, cluster *kube.Cluster, o *render.Object) ([
 		return nil, err
 	}
 	var differences []Difference
-	compareFields(nil, comparable(applied), comparable(live), func(path []string, rendered, live any) {
+	compareFields(nil, stripped(applied), stripped(live), func(path []string, rendered, live any) {
 		d := Difference{Object: nameOf(o.Unstructured), Path: strings.Join(path, "."), Rendered: rendered, Live: live}
 		if o.GetKind() == "Secret" {
 			d.Rendered, d.Live = mask(rendered), mask(live)
@@ -233,8 +233,8 @@ func mask(value any) any {
 	return render.Mask
 }
 
-// comparable is an object less what each write changes by itself.
-func comparable(o *unstructured.Unstructured) map[string]any {
+// stripped is an object less what each write changes by itself.
+func stripped(o *unstructured.Unstructured) map[string]any {
 	object := o.DeepCopy().Object
 	delete(object, "status")
 	for _, field := range []string{"managedFields", "resourceVersion", "generation", "creationTimestamp", "uid"} {

@@ -159,8 +159,7 @@ func (w *walk) finalize(written *builtObject, n *node, t *tree, variables map[st
 			n.Built = false
 		}
 		if put.text != "" && put.text != text {
-			text, private = put.text, private || put.secret
-			key = put.text
+			key, private = put.text, private || put.secret
 		}
 	}
 	owner := n.owner()

@@ -18,7 +18,7 @@ func Paths(entry fs.FS) []string {
 	seen := 0
 	_ = fs.WalkDir(entry, ".", func(name string, e fs.DirEntry, err error) error { // what cannot be read tells nothing
 		if err != nil || e.IsDir() || path.Ext(name) != ".yaml" && path.Ext(name) != ".yml" {
-			return nil
+			return nil //nolint:nilerr // what cannot be read tells nothing
 		}
 		if seen++; seen > maxEntryFiles {
 			return fs.SkipAll

@@ -28,7 +28,7 @@ func (e *postError) Error() string { return e.message }
 // postRender does what Helm does between the templates and the cluster, with the
 // post-renderers that helm-controller gives it (its internal/postrender, and Helm's
 // renderResources). The namespace of an object is found later: it depends on the site.
-func (r *Renderer) postRender(in releaseInput, s *releaseSpec, release *Release, rendered *helm.Rendered) (product, error) {
+func (r *Renderer) postRender(s *releaseSpec, release *Release, rendered *helm.Rendered) (product, error) {
 	var all, hooks []item
 	for _, f := range rendered.Files {
 		documents, err := r.helm.parser.Documents(f)

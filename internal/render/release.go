@@ -199,7 +199,7 @@ func (r *Renderer) produce(ctx context.Context, in releaseInput, s *releaseSpec,
 	if err != nil {
 		return product{}, err
 	}
-	return r.postRender(in, s, release, rendered)
+	return r.postRender(s, release, rendered)
 }
 
 // digest is the digest of values that JSON can tell apart.

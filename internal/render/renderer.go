@@ -122,8 +122,8 @@ func (r *Renderer) archive(ignore string) (*tree, error) {
 }
 
 // once makes a value of a key at most once in the life of r and those made with On.
-func (r *Renderer) once(key string, make func() (any, *finding.Finding)) *entry {
-	return r.shared.memo.get(key, make)
+func (r *Renderer) once(key string, produce func() (any, *finding.Finding)) *entry {
+	return r.shared.memo.get(key, produce)
 }
 
 // memo holds values by key, each made once.
@@ -138,7 +138,7 @@ type entry struct {
 	problem *finding.Finding
 }
 
-func (m *memo) get(key string, make func() (any, *finding.Finding)) *entry {
+func (m *memo) get(key string, produce func() (any, *finding.Finding)) *entry {
 	m.mu.Lock()
 	if m.entries == nil {
 		m.entries = map[string]*entry{}
@@ -149,6 +149,6 @@ func (m *memo) get(key string, make func() (any, *finding.Finding)) *entry {
 		m.entries[key] = e
 	}
 	m.mu.Unlock()
-	e.once.Do(func() { e.value, e.problem = make() })
+	e.once.Do(func() { e.value, e.problem = produce() })
 	return e
 }

@@ -67,7 +67,7 @@ func (r *results) keep(key string, b *built) {
 	defer os.Remove(temporary.Name())
 	_, err = temporary.Write(data)
 	if temporary.Close() == nil && err == nil {
-		os.Rename(temporary.Name(), name)
+		_ = os.Rename(temporary.Name(), name) // what is not kept is made again
 	}
 }
 

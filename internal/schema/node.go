@@ -38,7 +38,6 @@ type node struct {
 	nullable    bool
 	standard    any  // the default; nil for none
 	embedded    bool // an object with apiVersion, kind and metadata of its own
-	rules       bool // CEL rules stand here
 	alternative bool // inside all, some, one or not: says something of values, not which fields there are
 	check       check
 }

@@ -60,7 +60,7 @@ func TestOpenFileRefuses(t *testing.T) {
 		"wrong key":           {encrypted, other.Identities, ErrNoIdentity},
 		"no key":              {encrypted, &Identities{}, ErrNoIdentity},
 		"cut off":             {encrypted[:len(encrypted)/2], base.keys.Identities, ErrUnreadable},
-		"cut off in metadata": {encrypted[:strings.Index(encrypted, "lastmodified")], base.keys.Identities, ErrUnreadable},
+		"cut off in metadata": {encrypted[:max(0, strings.Index(encrypted, "lastmodified"))], base.keys.Identities, ErrUnreadable},
 		"empty":               {"", base.keys.Identities, ErrNotEncrypted},
 		"plain":               {plainVariables, base.keys.Identities, ErrNotEncrypted},
 		"no YAML":             {"a: [canary-value", base.keys.Identities, ErrUnreadable},

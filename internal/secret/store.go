@@ -85,7 +85,7 @@ func (s *Store) Replace(name string, before, after []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	defer s.root.Remove(temporary)
+	defer func() { _ = s.root.Remove(temporary) }() // it is gone after the rename
 	_, err = s.write(file, after)
 	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return err

@@ -34,6 +34,12 @@ func (f *Fleet) disagree(fact string, of func(*fleet.Site) string, fix, why stri
 		}
 	}
 	most, where := usual(values)
+	for _, site := range f.Fleet.Sites {
+		if v, ok := values[site.Name]; ok && site.Position(fact).File == inventories+"/fleet.yml" {
+			most, where = v, site.Name // what is stated for all beats a majority of exceptions
+			break
+		}
+	}
 	var findings []finding.Finding
 	for _, site := range f.Fleet.Sites {
 		if v, ok := values[site.Name]; ok && v != most {

@@ -166,6 +166,9 @@ func (e *engine) add(rule string, findings []finding.Finding) {
 
 // site runs the rules of one site.
 func (e *engine) site(ctx context.Context, site *fleet.Site) error {
+	if !e.fleet.HasDir(clusters + "/" + site.Name) {
+		return nil // which has its own finding
+	}
 	result, err := e.renderer.Site(ctx, site)
 	if err != nil {
 		return fmt.Errorf("rendering %s: %w", site.Name, err)

@@ -18,7 +18,6 @@ import (
 
 	"archipel/internal/chart"
 	"archipel/internal/derive"
-	"archipel/internal/finding"
 	"archipel/internal/fleet"
 	"archipel/internal/policy"
 	"archipel/internal/render"
@@ -101,11 +100,11 @@ func lay(t testing.TB, overlay *txtar.Archive) repository {
 }
 
 // derive writes the derived files that the overlay does not state. When the inventories of
-// the overlay have errors, those of the base count.
+// the overlay lack a fact, those of the base count.
 func (r repository) derive(t testing.TB, stated map[string]bool, stale []string) {
 	t.Helper()
-	f, findings := fleet.Load(r.files)
-	if slices.ContainsFunc(findings, func(f finding.Finding) bool { return f.Severity == finding.Error }) {
+	f, _ := fleet.Load(r.files)
+	if slices.ContainsFunc(f.Sites, func(s *fleet.Site) bool { return !complete(s.Facts) }) {
 		base, err := txtar.ParseFile("testdata/base.txtar")
 		if err != nil {
 			t.Fatal(err)
@@ -130,6 +129,12 @@ func (r repository) derive(t testing.TB, stated map[string]bool, stale []string)
 			r.files[file.Path] = &fstest.MapFile{Data: file.Content, Mode: 0o644}
 		}
 	}
+}
+
+// complete reports whether a derived file can be made of facts.
+func complete(f fleet.Facts) bool {
+	return f.ClusterID > 0 && f.MeshMaxClusters > 0 && f.MeshAPIAddress.IsValid() && f.NativeRoutingCIDR.IsValid() && f.PodCIDR.IsValid() &&
+		len(f.LoadBalancerRanges) > 0 && f.GitURL != "" && f.CiliumVersion != "" && f.MetalLBVersion != "" && f.FluxVersion != ""
 }
 
 // charts are what the network would give, by name and version.
@@ -162,7 +167,8 @@ func lint(t testing.TB, r repository, in Input) *Report {
 	t.Helper()
 	f, found := fleet.Load(r.files)
 	p, more := policy.Load(r.files)
-	_, locked := chart.ReadLock(r.files)
+	lock, locked := chart.ReadLock(r.files)
+	in.Lock = lock
 	in.FS, in.Fleet, in.Policy, in.Found = r.files, f, p, slices.Concat(found, more, locked)
 	if in.Renderer == nil {
 		in.Renderer = render.New(render.Config{FS: r.files, Charts: r.charts})

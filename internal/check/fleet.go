@@ -203,11 +203,20 @@ func (f *Fleet) yamlFiles() []string {
 		}
 	}
 	for _, name := range f.Files {
+		if f.escapes(name) {
+			continue // which has its own finding
+		}
 		if ext := path.Ext(name); (ext == ".yaml" || ext == ".yml") && !f.template(name) {
 			names = append(names, name)
 		}
 	}
 	return names
+}
+
+// escapes reports whether a file is a symbolic link that leads out of the repository.
+func (f *Fleet) escapes(name string) bool {
+	target, err := fs.ReadLink(f.FS, name)
+	return err == nil && (path.IsAbs(target) || !fs.ValidPath(path.Join(path.Dir(name), target)))
 }
 
 // template reports whether a file is one of a chart's or of an Ansible role's templates.

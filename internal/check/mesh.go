@@ -41,6 +41,7 @@ func (m *meshValues) site(s *Site) []finding.Finding {
 // compare reports the sites where a value is not what it is at most sites.
 func (m *meshValues) compare(*Fleet) []finding.Finding {
 	var findings []finding.Finding
+	reported := map[string]bool{} // sites, each with the first value that differs
 	for _, path := range m.paths {
 		texts := map[string]string{}
 		for site, values := range m.seen.all() {
@@ -48,7 +49,8 @@ func (m *meshValues) compare(*Fleet) []finding.Finding {
 		}
 		most, where := usual(texts)
 		for site, values := range m.seen.all() {
-			if v := values[path]; v.text != most {
+			if v := values[path]; v.text != most && !reported[site] {
+				reported[site] = true
 				one := problem(v.at, m.fix, "Cilium's %s is %s at %s and %s at %s", path, v.text, site, most, where)
 				one.Sites = []string{site, where}
 				findings = append(findings, one)

@@ -1,9 +1,6 @@
 package check
 
 import (
-	"io/fs"
-	"path"
-
 	"archipel/internal/finding"
 )
 
@@ -17,11 +14,7 @@ func linkOutside() Rule {
 		Fleet: func(f *Fleet) []finding.Finding {
 			var findings []finding.Finding
 			for _, file := range f.Files {
-				target, err := fs.ReadLink(f.FS, file)
-				if err != nil { // no link
-					continue
-				}
-				if path.IsAbs(target) || !fs.ValidPath(path.Join(path.Dir(file), target)) {
+				if f.escapes(file) {
 					findings = append(findings, problem(finding.Position{File: file}, "copy what it leads to into the repository, or remove it", "the link leads out of the repository"))
 				}
 			}

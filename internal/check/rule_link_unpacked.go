@@ -18,7 +18,7 @@ func linkUnpacked() Rule {
 		Fleet: func(f *Fleet) []finding.Finding {
 			var findings []finding.Finding
 			for _, file := range f.Files {
-				if _, err := fs.ReadLink(f.FS, file); err == nil && layer(file) == "flux" {
+				if _, err := fs.ReadLink(f.FS, file); err == nil && layer(file) == "flux" && !f.escapes(file) {
 					findings = append(findings, problem(finding.Position{File: file}, "write the file itself, or refer to it from a kustomization.yaml", "Flux leaves out symbolic links"))
 				}
 			}

@@ -127,7 +127,6 @@ func networkRules() []Rule {
 		meshFull(),
 		meshMTUDiffers(),
 		meshPeerOneSided(),
-		mtuDiffers(),
 		mtuTooLarge(),
 		nativeRoutingCIDRWide(),
 		nodeAddressDuplicate(),

@@ -43,7 +43,7 @@ func (st *strays) site(s *Site) []finding.Finding {
 func (st *strays) fleet(whole bool) func(*Fleet) []finding.Finding {
 	return func(f *Fleet) []finding.Finding {
 		used := usage{fleet: f, files: map[string]bool{}, built: map[string]bool{}}
-		complete := f.All()
+		complete := f.All() && len(f.Sites) > 0
 		for _, folders := range st.folders.all() {
 			complete = complete && folders != nil
 			for _, folder := range folders {

@@ -9,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"archipel/internal/finding"
+	"archipel/internal/policy"
 	"archipel/internal/source"
 )
 
@@ -33,7 +34,7 @@ func eachScalar(f *File, see func(key, scalar *yaml.Node)) {
 			}
 		}
 	}
-	if f.SOPS() { // SOPS writes these files
+	if f.SOPS() || f.Path == policy.File { // SOPS writes the one, and archipel alone reads the other
 		return
 	}
 	for _, document := range f.Documents {

@@ -35,7 +35,7 @@ and theirs work here. Nothing decrypted reaches the disk.
 Your age identity is looked for where SOPS looks: $SOPS_AGE_KEY,
 $SOPS_AGE_KEY_FILE, and sops/age/keys.txt in $XDG_CONFIG_HOME or ~/.config.`,
 		newSecretInitCmd(env), newSecretListCmd(env), newSecretEditCmd(env), newSecretSetCmd(env), newSecretGetCmd(env),
-		newSecretEncryptCmd(env), newSecretDecryptCmd(env), newSecretRotateCmd(env), newSecretRecipientsCmd(env), newSecretDoctorCmd(env))
+		newSecretEncryptCmd(env), newSecretDecryptCmd(env), newSecretRotateCmd(env), newSecretRecipientsCmd(env), newSecretCheckCmd(env), newSecretDoctorCmd(env))
 }
 
 // secretScene is what every command on secrets works with.

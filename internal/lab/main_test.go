@@ -37,6 +37,8 @@ func now() time.Time { return time.Now() }
 func newLab(t *testing.T) *Lab {
 	t.Helper()
 	home := t.TempDir()
+	// Without this the go command leaves a child behind, which still writes here when the test is over.
+	write(t, home, ".config/go/telemetry/mode", "off")
 	l := New(Config{
 		Repository: t.TempDir(), StateHome: filepath.Join(home, "state"), CacheHome: filepath.Join(home, "cache"),
 		Name: "test", Now: now,

@@ -120,14 +120,14 @@ func (w *walk) begin() error {
 	}
 	first, problem := w.r.buildOf(t, w.entry, spec{}, nil)
 	if _, ok := t.folders[w.entry]; !ok {
-		w.result.Findings = append(w.result.Findings, finding.Finding{
+		w.add(finding.Finding{
 			Rule: "kustomization-path-missing", Severity: finding.Error, Position: finding.Position{File: w.entry},
 			Message: "there is no folder " + w.entry + " for Flux to begin with", Fix: "add it, with a kustomization.yaml that lists what runs there",
 		})
 		return nil
 	}
 	if problem != nil {
-		w.result.Findings = append(w.result.Findings, *problem)
+		w.add(*problem)
 		return nil
 	}
 	var objects []*unstructured.Unstructured

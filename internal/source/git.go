@@ -34,6 +34,7 @@ const (
 // Git is the Git repository that a checkout belongs to, read without Git's
 // program and without its configuration. It is safe for concurrent use.
 type Git struct {
+	dir     string // that holds HEAD and the index
 	prefix  string // of the checkout below the root of the commits' trees; "." when it is that root
 	shallow bool   // the history ends early
 
@@ -117,7 +118,7 @@ func openGit(dotGit string) (*Git, error) {
 	storage := filesystem.NewStorage(both, cache.NewObjectLRU(maxObject))
 	_, shallow := os.Stat(filepath.Join(shared, "shallow"))
 	g := &Git{
-		shallow: shallow == nil, refs: storage,
+		dir: dir, shallow: shallow == nil, refs: storage,
 		store:   &objects{EncodedObjectStorer: storage, all: []*filesystem.ObjectStorage{&storage.ObjectStorage}},
 		folders: map[plumbing.Hash]*object.Tree{}, files: map[plumbing.Hash][]byte{},
 	}

@@ -85,8 +85,8 @@ func (r *Renderer) buildOf(t *tree, folder string, s spec, keys *keyring) (*buil
 	}
 	key := hex.EncodeToString(h.Sum(nil))
 	made := r.once("build "+key, func() (any, *finding.Finding) {
-		b := r.results.load(key)
-		if b != nil {
+		b := &built{}
+		if r.results.load(key, &b.objects) {
 			r.share(b)
 		} else {
 			if problem := in.check(); problem != nil {
@@ -101,7 +101,7 @@ func (r *Renderer) buildOf(t *tree, folder string, s spec, keys *keyring) (*buil
 				return nil, problem
 			}
 			if len(replaced) == 0 && v.onlyRead(in) {
-				r.results.keep(key, b)
+				r.results.keep(key, b.objects)
 			}
 		}
 		b.key = key

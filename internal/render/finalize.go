@@ -162,6 +162,7 @@ func (w *walk) finalize(written *builtObject, n *node, t *tree, variables map[st
 			key, private = put.text, private || put.secret
 		}
 	}
+	result.Origin.Decrypted = private
 	owner := n.owner()
 	finish := func() (any, *finding.Finding) {
 		if key != "" {

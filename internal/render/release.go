@@ -83,7 +83,7 @@ func (r *Renderer) release(ctx context.Context, in releaseInput) releaseOutput {
 	}
 	release.ReleaseName = shortName(name)
 	values := in.mergeValues(&s)
-	out.secrets, release.SecretValues, release.Values = values.secrets, values.secret, values.values
+	out.secrets, release.SecretValues, release.Values = values.secrets, values.secret || in.object.Origin.Decrypted, values.values
 
 	from := r.chartOf(ctx, in, &s)
 	release.Chart = from.info
@@ -181,23 +181,31 @@ func (r *Renderer) install(ctx context.Context, in releaseInput, s *releaseSpec,
 		s.Install, s.CommonMetadata, s.PostRenderers, s.PostRenderStrategy,
 	)}
 	made := r.helm.products.get(key, maxProducts, func() product {
-		p, err := r.produce(ctx, in, s, release, from.chart)
+		p, err := r.produce(ctx, in, s, release, from.chart, key)
 		p.err = err
 		return p
 	})
 	if made.err != nil && (errors.Is(made.err, context.Canceled) || errors.Is(made.err, context.DeadlineExceeded)) && ctx.Err() == nil {
-		return r.produce(ctx, in, s, release, from.chart) // another one's context ended
+		return r.produce(ctx, in, s, release, from.chart, key) // another one's context ended
 	}
 	return made, made.err
 }
 
-func (r *Renderer) produce(ctx context.Context, in releaseInput, s *releaseSpec, release *Release, c *helm.Chart) (product, error) {
-	rendered, err := c.Render(ctx, helm.Release{
-		Name: release.ReleaseName, Namespace: release.TargetNamespace, Values: release.Values,
-		KubeVersion: in.kubeVersion, APIVersions: in.apiVersions, SkipSchema: s.Install.DisableSchemaValidation,
-	})
-	if err != nil {
-		return product{}, err
+func (r *Renderer) produce(ctx context.Context, in releaseInput, s *releaseSpec, release *Release, c *helm.Chart, key productKey) (product, error) {
+	name := keyOf("templates 1", string(key.chart[:]), string(key.with[:]))
+	var rendered *helm.Rendered
+	if release.SecretValues || !r.results.load(name, &rendered) || rendered == nil {
+		var err error
+		rendered, err = c.Render(ctx, helm.Release{
+			Name: release.ReleaseName, Namespace: release.TargetNamespace, Values: release.Values,
+			KubeVersion: in.kubeVersion, APIVersions: in.apiVersions, SkipSchema: s.Install.DisableSchemaValidation,
+		})
+		if err != nil {
+			return product{}, err
+		}
+		if !release.SecretValues {
+			r.results.keep(name, rendered)
+		}
 	}
 	return r.postRender(s, release, rendered)
 }

@@ -43,6 +43,7 @@ type Origin struct {
 	Hook          bool           // a Helm hook: it is created and deleted on the way, and does not stay
 	CRD           bool           // from a chart's crds/ folder: installed under the release's CRD policy
 	Opaque        bool           // holds values that could not be decrypted here
+	Decrypted     bool           // holds what was decrypted here, or what substitution had of a Secret
 	// Unsure are the functions that the template called and whose result nobody can know
 	// here: time, chance, what is in the cluster. Sorted; for example "genCA".
 	Unsure []string
@@ -73,7 +74,7 @@ type Release struct {
 	StorageNamespace string
 	Chart            Chart
 	Values           map[string]any // merged as the chart gets them, the chart's own defaults not included
-	SecretValues     bool           // a Secret was merged in: never print Values
+	SecretValues     bool           // Values hold what was decrypted: never print or keep them
 	Rendered         bool           // false when it was skipped or refused
 }
 

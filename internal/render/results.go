@@ -1,8 +1,9 @@
 package render
 
 import (
+	"bytes"
 	"cmp"
-	"encoding/json"
+	"encoding/gob"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,10 +15,11 @@ import (
 const resultsFormat = "build 1"
 
 // maxResults bounds the kept results, in bytes; the oldest go first.
-const maxResults = 64 << 20
+const maxResults = 512 << 20
 
-// results keeps what kustomize built, in a folder, by the digest of all that went
-// into it. What it holds is as it stands in Git: encrypted values are encrypted.
+// results keeps what kustomize built and what charts' templates gave, in a folder, by the
+// digest of all that went into it. What it holds is as it stands in Git: encrypted values
+// are encrypted, and what was made with decrypted ones is not kept.
 // It may be deleted at any time. A result that cannot be read or written is built
 // again: nothing fails for it.
 type results struct {
@@ -32,27 +34,21 @@ func (r *results) file(key string) string {
 	return filepath.Join(r.folder, name[:2], name)
 }
 
-func (r *results) load(key string) *built {
+// load fills in what was kept, and reports whether there was something.
+func (r *results) load(key string, into any) bool {
 	if r.folder == "" {
-		return nil
+		return false
 	}
 	data, err := os.ReadFile(r.file(key))
-	if err != nil {
-		return nil
-	}
-	var objects []*builtObject
-	if json.Unmarshal(data, &objects) != nil {
-		return nil
-	}
-	return &built{objects: objects}
+	return err == nil && gob.NewDecoder(bytes.NewReader(data)).Decode(into) == nil
 }
 
-func (r *results) keep(key string, b *built) {
+func (r *results) keep(key string, value any) {
 	if r.folder == "" {
 		return
 	}
-	data, err := json.Marshal(b.objects)
-	if err != nil {
+	var data bytes.Buffer // not JSON: templates may give any bytes
+	if gob.NewEncoder(&data).Encode(value) != nil {
 		return
 	}
 	name := r.file(key)
@@ -65,7 +61,7 @@ func (r *results) keep(key string, b *built) {
 		return
 	}
 	defer os.Remove(temporary.Name())
-	_, err = temporary.Write(data)
+	_, err = temporary.Write(data.Bytes())
 	if temporary.Close() == nil && err == nil {
 		_ = os.Rename(temporary.Name(), name) // what is not kept is made again
 	}

@@ -80,7 +80,7 @@ func (in releaseInput) mergeFrom(m *merged, ref valuesRef, own map[string]any) {
 			"name one of its keys in valuesKey, or set optional: true")
 		return
 	}
-	m.secret = m.secret || isSecret
+	m.secret = m.secret || isSecret || from.Origin.Decrypted
 	if ref.TargetPath != "" {
 		if isSecret {
 			m.secrets = append(m.secrets, text)

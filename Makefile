@@ -83,7 +83,7 @@ test-e2e: build
 # What is quick comes first. The lab's programs are built before its code is vetted and
 # linted, which needs the same packages compiled but shows no progress.
 .PHONY: check
-check: build format structure verify lab-programs $(lint) vet lint ## Check format, code, structure and generated files
+check: build format structure verify secrets lab-programs $(lint) vet lint ## Check format, code, structure and generated files
 
 .PHONY: format
 format:
@@ -103,6 +103,10 @@ lint: $(lint)
 .PHONY: structure
 structure:
 	go test -count=1 ./internal/archtest
+
+.PHONY: secrets
+secrets: build
+	$(archipel) secret check
 
 .PHONY: generate
 generate: build ## Write the generated files anew

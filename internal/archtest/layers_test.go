@@ -19,7 +19,7 @@ func layers() [][]string {
 		{"source"},
 		{"fleet"},
 		{"derive", "secret", "schema", "policy"},
-		{"chart"},
+		{"chart", "guard"},
 		{"helm"},
 		{"render"},
 		{"check", "diff"},
@@ -39,7 +39,9 @@ func homes() map[string][]string {
 }
 
 // ofTests are the packages that only tests import.
-func ofTests() []string { return []string{"archtest", "chart/charttest", "e2e", "fleet/fleettest", "kube/kubetest"} }
+func ofTests() []string {
+	return []string{"archtest", "chart/charttest", "e2e", "fleet/fleettest", "kube/kubetest"}
+}
 
 func ofTestsPaths() []string {
 	var paths []string
@@ -102,7 +104,7 @@ type ban struct {
 func bans() []ban {
 	offline := []string{
 		"internal/finding", "internal/source", "internal/fleet", "internal/derive",
-		"internal/secret", "internal/schema", "internal/policy", "internal/helm", "internal/render", "internal/check", "internal/diff",
+		"internal/secret", "internal/schema", "internal/policy", "internal/guard", "internal/helm", "internal/render", "internal/check", "internal/diff",
 	}
 	return []ban{
 		{

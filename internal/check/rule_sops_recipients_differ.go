@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"archipel/internal/finding"
+	"archipel/internal/guard"
 )
 
 func sopsRecipientsDiffer() Rule {
@@ -22,7 +23,7 @@ func sopsRecipientsDiffer() Rule {
 			}
 			var found []finding.Finding
 			for _, document := range f.Documents {
-				if !isSealed(document) {
+				if !guard.IsSealed(document) {
 					continue
 				}
 				has := recipientsOf(document)

@@ -7,6 +7,7 @@ import (
 
 	"archipel/internal/finding"
 	"archipel/internal/fleet"
+	"archipel/internal/guard"
 )
 
 // settle makes of all findings those that are reported: of the rules and sites that were
@@ -125,7 +126,7 @@ func (e *engine) policy(rules map[string]Rule, used []bool) []finding.Finding {
 		case !runs: // not asked for, or unknown, which has its finding
 		case rule.Firm:
 			add("policy-rule-firm", ignore.Position, fmt.Sprintf("%s cannot be ignored: where it finds something, nothing else can be checked", ignore.Rule), "remove the entry, and repair what it finds")
-		case !used[i] && e.fleet.All():
+		case !used[i] && e.fleet.All() && !slices.Contains(guard.Rules(), ignore.Rule): // archipel secret check looks at more files
 			add("ignore-unused", ignore.Position, fmt.Sprintf("nothing is found that this ignores: no %s in %s", ignore.Rule, ignore.Path), "remove the entry")
 		}
 	}

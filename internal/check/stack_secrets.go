@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"archipel/internal/finding"
+	"archipel/internal/guard"
 	"archipel/internal/source"
 
 	"go.yaml.in/yaml/v3"
@@ -17,10 +18,26 @@ func (f *Fleet) sealedFiles() []string {
 	return slices.DeleteFunc(slices.Clone(f.Files), func(name string) bool { return !sealed(name) || strings.HasPrefix(path.Base(name), ".sops.") })
 }
 
-// isSealed says whether a document carries what SOPS adds when it encrypts.
-func isSealed(document *yaml.Node) bool {
-	_, mac := lookup(document, "sops", "mac")
-	return mac != nil && strings.HasPrefix(mac.Value, "ENC[")
+// sealedFindings returns what guard finds of one rule in the files that SOPS should have
+// encrypted.
+func (f *Fleet) sealedFindings(rule string) []finding.Finding {
+	type key struct{}
+	all := once(f, key{}, func() []finding.Finding {
+		var found []finding.Finding
+		for _, name := range f.sealedFiles() {
+			var y *source.YAML
+			if ext := path.Ext(name); ext == ".yaml" || ext == ".yml" {
+				if y = f.Parsed(name); y == nil {
+					continue // reported already
+				}
+			}
+			if data, err := f.Read(name); err == nil {
+				found = append(found, guard.Sealed(name, data, y)...)
+			}
+		}
+		return found
+	})
+	return slices.DeleteFunc(slices.Clone(all), func(one finding.Finding) bool { return one.Rule != rule })
 }
 
 // sopsConfig is a .sops.yaml: which keys open which files.

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"archipel/internal/finding"
-	"archipel/internal/source"
 )
 
 func TestParseSpan(t *testing.T) {
@@ -97,35 +96,6 @@ func TestBounded(t *testing.T) {
 	} {
 		if got := bounded(constraint); got != want {
 			t.Errorf("bounded(%q) is %t", constraint, got)
-		}
-	}
-}
-
-func TestSopsChoice(t *testing.T) {
-	for name, test := range map[string]struct {
-		metadata string
-		chosen   []string // of data.a, metadata.name, other_unencrypted, data.b_secret
-	}{
-		"encrypted_regex":    {"encrypted_regex: ^(data|stringData)$", []string{"data.a", "data.b_secret"}},
-		"unencrypted_regex":  {"unencrypted_regex: ^metadata$", []string{"data.a", "other_unencrypted", "data.b_secret"}},
-		"encrypted_suffix":   {"encrypted_suffix: _secret", []string{"data.b_secret"}},
-		"unencrypted_suffix": {"unencrypted_suffix: _secret", []string{"data.a", "metadata.name", "other_unencrypted"}},
-		"default":            {"version: 3.13.3", []string{"data.a", "metadata.name", "data.b_secret"}},
-		"broken expression":  {`encrypted_regex: "("`, nil},
-	} {
-		y, findings := source.ParseYAML("f.yaml", []byte("sops:\n  "+test.metadata+"\n"))
-		if len(findings) > 0 {
-			t.Fatal(findings)
-		}
-		chosen := sopsChoice(y.Documents[0])
-		var got []string
-		for _, path := range []string{"data.a", "metadata.name", "other_unencrypted", "data.b_secret"} {
-			if chosen(strings.Split(path, ".")) {
-				got = append(got, path)
-			}
-		}
-		if !slices.Equal(got, test.chosen) {
-			t.Errorf("%s: %q, want %q", name, got, test.chosen)
 		}
 	}
 }

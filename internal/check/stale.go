@@ -11,44 +11,45 @@ import (
 	"archipel/internal/finding"
 )
 
-// stale reports derived files that are not what the inventories say: those that differ in
-// the peers of the mesh alone, or the others.
-func (f *Fleet) stale(peers bool) []finding.Finding {
-	if f.shared.broken {
-		f.Skip("derived-files-unknown", "derived files cannot be compared with inventories that have errors: repair those first")
+// derivedFile is what a site's derived file must be.
+type derivedFile struct {
+	derive.File
+	err error
+}
+
+// stale reports the derived file of a site when it is not what the inventories say: because
+// of the peers of the mesh alone, or of something else.
+func (s *Site) stale(peers bool) []finding.Finding {
+	if s.shared.broken {
+		s.Skip("derived-files-unknown", "derived files cannot be compared with inventories that have errors: repair those first")
 		return nil
 	}
-	var findings []finding.Finding
-	for _, site := range f.Sites {
-		if !f.HasDir(derive.Clusters + "/" + site.Name) {
-			continue // which has its own finding
-		}
-		file, err := derive.Site(f.Fleet, site)
-		if err != nil {
-			f.Skip("derived-files-unknown", "derived files cannot be computed: "+err.Error())
-			continue
-		}
-		current, err := f.Read(file.Path)
-		at := finding.Position{File: file.Path}
-		what := "the file is missing"
-		switch {
-		case err != nil && !errors.Is(err, fs.ErrNotExist):
-			continue // which has its own finding
-		case err == nil && bytes.Equal(current, file.Content):
-			continue
-		case err == nil:
-			at.Column = 1
-			at.Line, at.Width = differs(string(current), string(file.Content))
-			what = "the file is not what the inventories say"
-		}
-		if (at.Line > peersFrom(string(file.Content))) != peers {
-			continue
-		}
-		one := problem(at, "archipel site sync writes it", "%s", what)
-		one.Sites = []string{site.Name}
-		findings = append(findings, one)
+	type key struct{ site string }
+	file := once(s.Fleet, key{s.Site.Name}, func() derivedFile {
+		file, err := derive.Site(s.Fleet.Fleet, s.Site)
+		return derivedFile{file, err}
+	})
+	if file.err != nil {
+		s.Skip("derived-files-unknown", "derived files cannot be computed: "+file.err.Error())
+		return nil
 	}
-	return findings
+	current, err := s.Read(file.Path)
+	at := finding.Position{File: file.Path}
+	what := "the file is missing"
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return nil // which has its own finding
+	case err == nil && bytes.Equal(current, file.Content):
+		return nil
+	case err == nil:
+		at.Column = 1
+		at.Line, at.Width = differs(string(current), string(file.Content))
+		what = "the file is not what the inventories say"
+	}
+	if (at.Line > peersFrom(string(file.Content))) != peers {
+		return nil
+	}
+	return []finding.Finding{problem(at, "archipel site sync writes it", "%s", what)}
 }
 
 // differs returns the first line in which a text is not what is wanted.

@@ -131,6 +131,7 @@ configuration; 3 could not finish; 130 interrupted.`,
 		newLockCmd(env),
 		newDiffCmd(env),
 		newSecretCmd(env),
+		newHooksCmd(env),
 		newLabCmd(env),
 		newVersionCmd(env),
 	)

@@ -126,7 +126,7 @@ func runLint(ctx context.Context, env *Env, names []string, options lintOptions)
 			return showLint(env, repository, report, options, failOn)
 		}
 		for _, repair := range report.Repairs {
-			if err := replaceFile(filepath.Join(repository.Root(), filepath.FromSlash(repair.Path)), repair.Content); err != nil {
+			if err := replaceFile(filepath.Join(repository.Root(), filepath.FromSlash(repair.Path)), repair.Content, 0o644); err != nil {
 				return err
 			}
 			fmt.Fprintf(env.Stderr, "fixed %s: %s\n", term.Clean(repair.Path), term.Clean(strings.Join(repair.Done, ", ")))

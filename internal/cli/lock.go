@@ -168,7 +168,7 @@ func (p *lockPlan) finish(env *Env, root string, locked *chart.Lock, options loc
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(filepath.Join(root, chart.LockFile), content); err != nil {
+	if err := replaceFile(filepath.Join(root, chart.LockFile), content, 0o644); err != nil {
 		return err
 	}
 	fmt.Fprintf(env.Stdout, "wrote %s\n", chart.LockFile)

@@ -37,8 +37,8 @@ network is needed, and no value is printed.
 
 What Git would add is looked at: tracked and untracked files, not ignored ones.
 With --staged that is what the next commit would change, as it stands in the
-index; with --history it is every content of every commit. Both ask gitleaks too,
-which knows some 200 kinds of tokens and takes about a second for each MiB.
+index; with --history it is every content of every commit. Both ask gitleaks
+too, which knows some 200 kinds of tokens and takes about a second for each MiB.
 
 archipel.yaml says which findings are accepted, each with its reason.
 

@@ -155,7 +155,7 @@ func runSiteSync(env *Env, names []string, check bool) error {
 			fmt.Fprintf(env.Stdout, "%s is not what the inventories say\n", file.Path)
 			continue
 		}
-		if err := replaceFile(filepath.Join(repository.Root(), filepath.FromSlash(file.Path)), file.Content); err != nil {
+		if err := replaceFile(filepath.Join(repository.Root(), filepath.FromSlash(file.Path)), file.Content, 0o644); err != nil {
 			return err
 		}
 		fmt.Fprintf(env.Stdout, "wrote %s\n", file.Path)
@@ -190,7 +190,7 @@ func staleFiles(repository *source.Repository, f *fleet.Fleet, sites []*fleet.Si
 }
 
 // replaceFile writes a file of the repository whole or not at all.
-func replaceFile(name string, content []byte) error {
+func replaceFile(name string, content []byte, mode fs.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
@@ -200,7 +200,7 @@ func replaceFile(name string, content []byte) error {
 	}
 	defer os.Remove(temporary.Name())
 	_, err = temporary.Write(content)
-	if err := errors.Join(err, temporary.Chmod(0o644), temporary.Close()); err != nil {
+	if err := errors.Join(err, temporary.Chmod(mode), temporary.Close()); err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
 	if err := os.Rename(temporary.Name(), name); err != nil {

@@ -3,11 +3,11 @@ package guard
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/zricethezav/gitleaks/v8/detect"
+	"github.com/zricethezav/gitleaks/v8/report"
 
 	"archipel/internal/finding"
 	"archipel/internal/source"
@@ -38,23 +38,32 @@ func (d *detector) content(ctx context.Context, name string, data []byte) (found
 	}()
 	lines := strings.Split(string(data), "\n")
 	for _, f := range d.gitleaks.DetectContext(ctx, detect.Fragment{Raw: string(data), FilePath: name, StartLine: 1}) {
-		at := finding.Position{File: name}
-		if f.StartLine >= 1 && f.StartLine <= len(lines) {
-			line := lines[f.StartLine-1]
-			if strings.Contains(line, "ENC[AES256_GCM,") {
-				continue
-			}
-			first, _, _ := strings.Cut(f.Secret, "\n")
-			at.Line, at.Column = f.StartLine, max(strings.Index(line, first), 0)+1
+		at, line := place(name, lines, f)
+		if strings.Contains(line, "ENC[AES256_GCM,") {
+			continue
 		}
 		found = append(found, veiled(RuleDetected, at,
 			"replace the value wherever it is valid, then move it to a file that SOPS encrypts; accept it in archipel.yaml when it is no secret",
 			"this looks like a secret: gitleaks calls it %s", f.RuleID))
 	}
 	if ctx.Err() != nil {
-		return nil, errors.Join(ctx.Err())
+		return nil, ctx.Err()
 	}
 	return found, nil
+}
+
+// place finds where the secret of a finding begins, and its line.
+func place(name string, lines []string, f report.Finding) (at finding.Position, line string) {
+	at.File = name // of some findings it is the name that counts
+	first, _, _ := strings.Cut(f.Secret, "\n")
+	for n := f.StartLine; n >= 1 && n <= min(f.EndLine, len(lines)); n++ {
+		if column := strings.Index(lines[n-1], first); column >= 0 {
+			at.Line, at.Column = n, column+1
+			return at, lines[n-1]
+		}
+	}
+	at.Line, at.Column = max(f.StartLine, 0), min(max(f.StartLine, 0), 1)
+	return at, ""
 }
 
 // isBinary tells as Git does.

@@ -24,13 +24,13 @@ const (
 	RulePrivateKey  = "secret-private-key"
 	RuleToken       = "secret-token"     // of k3s, WireGuard and hosts of code
 	RuleDetected    = "secret-detected"  // by gitleaks
-	RuleNotLookedAt = "secret-unchecked" // a file that is too large
+	RuleUnchecked   = "secret-unchecked" // a file that is too large
 	RuleUnreadable  = "file-unreadable"
 )
 
 // Rules are the ids of what Check finds.
 func Rules() []string {
-	return []string{RuleUnreadable, RuleDetected, RulePlainSecret, RulePrivateKey, RuleToken, RuleNotLookedAt, RuleUnencrypted, RulePlainValue}
+	return []string{RuleUnreadable, RuleDetected, RulePlainSecret, RulePrivateKey, RuleToken, RuleUnchecked, RuleUnencrypted, RulePlainValue}
 }
 
 // File is one to look at. Read is called once. Its error wraps fs.ErrNotExist when there
@@ -59,14 +59,14 @@ func (g *Guard) Check(ctx context.Context, files []File, thorough bool) ([]findi
 		}
 	}
 	found := make([][]finding.Finding, len(files))
-	group, ctx := errgroup.WithContext(ctx)
+	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, file := range files {
-		if ctx.Err() != nil {
+		if inner.Err() != nil {
 			break
 		}
 		group.Go(func() (err error) {
-			found[i], err = look(ctx, file, detect)
+			found[i], err = look(inner, file, detect)
 			return err
 		})
 	}
@@ -89,7 +89,7 @@ func look(ctx context.Context, file File, detect *detector) ([]finding.Finding, 
 		return nil, nil
 	case errors.Is(err, source.ErrLarge):
 		found = []finding.Finding{{
-			Rule: RuleNotLookedAt, Severity: finding.Warning, Position: finding.Position{File: file.Name},
+			Rule: RuleUnchecked, Severity: finding.Warning, Position: finding.Position{File: file.Name},
 			Message: fmt.Sprintf("nobody has looked for secrets in this file: it is %v", source.ErrLarge),
 			Fix:     "look at it yourself, and accept it in archipel.yaml, or keep it elsewhere",
 		}}
@@ -135,7 +135,7 @@ func besides(own, more []finding.Finding) []finding.Finding {
 func Content(name string, data []byte) []finding.Finding {
 	found := append(PrivateKeys(name, data), Tokens(name, data)...)
 	if secret.IsSealedName(name) {
-		return append(found, sealedFile(name, data)...)
+		return append(found, Sealed(name, data, nil)...)
 	}
 	return append(found, manifests(name, data)...)
 }

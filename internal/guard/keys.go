@@ -10,53 +10,45 @@ import (
 
 // pattern is how a kind of key looks.
 type pattern struct {
-	what  string   // "this is " goes before it
-	marks []string // one of which is in any text that has a match: looking for them costs next to nothing
-	match *regexp.Regexp
-	group int // of match, that is the key
-	is    func(key []byte) bool
+	what  string                // follows "this is"
+	marks []string              // one of them is in any text that has a match: looking for them costs next to nothing
+	match string                // a regular expression, compiled for the few texts with a mark
+	group int                   // of match, that is the key
+	is    func(key []byte) bool // nil: always
 }
 
-// begin is in parts, because whoever searches for keys would take the whole for one.
-const begin = "-----BEGIN " + "[A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----"
-
-var (
-	ageKey = regexp.MustCompile(`AGE-SECRET-KEY-(PQ-)?1[0-9A-Z]{20}`)
-	pemKey = regexp.MustCompile(begin)
-	// wrappedKey is text that begins like PEM, in base64: client-key-data of a kubeconfig.
-	wrappedKey = regexp.MustCompile(`LS0tLS1CRUdJTi[A-Za-z0-9+/]{46,}`)
-
-	// wireguardKey is 32 bytes in base64 after a key that says they are private; by node
-	// in a mapping too.
-	wireguardKey = regexp.MustCompile(`(?i:(?:private|pre-?shared)[_-]?keys?)["']?\s*[:=]\s*(?:["']?[\w.-]+["']?:\s*)?["']?([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)(?:[^A-Za-z0-9+/=]|$)`)
-
-	// k3sToken is what servers and agents join with (docs.k3s.io/cli/token).
-	k3sToken    = regexp.MustCompile(`\bK10[0-9a-f]{64}::[A-Za-z0-9._-]+(:[^\s"']+)?`)
-	githubToken = regexp.MustCompile(`\b(gh[opsur]_[0-9A-Za-z]{36}|github_pat_[0-9A-Za-z_]{82})\b`)
-	gitlabToken = regexp.MustCompile(`\bglpat-[0-9A-Za-z_-]{20}`)
-	awsKey      = regexp.MustCompile(`\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b`)
-)
+// pem is in parts, because whoever searches for keys would take the whole for one.
+const pem = "-----BEGIN " + "[A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----"
 
 func privateKeys() []pattern {
 	return []pattern{
-		{what: "a private key", marks: []string{"AGE-SECRET-KEY-"}, match: ageKey},
-		{what: "a private key", marks: []string{"PRIVATE KEY"}, match: pemKey},
-		{what: "a private key", marks: []string{"LS0tLS1CRUdJTi"}, match: wrappedKey, is: wraps},
+		{what: "a private key", marks: []string{"AGE-SECRET-KEY-"}, match: `AGE-SECRET-KEY-(PQ-)?1[0-9A-Z]{20}`},
+		{what: "a private key", marks: []string{"PRIVATE KEY"}, match: pem},
+		// PEM in base64: client-key-data of a kubeconfig.
+		{what: "a private key", marks: []string{"LS0tLS1CRUdJTi"}, match: `LS0tLS1CRUdJTi[A-Za-z0-9+/]{46,}`, is: wraps},
+		// 32 bytes in base64 after a name that says they are private; in a mapping by node too.
 		{
-			what: "a private key of WireGuard", match: wireguardKey, group: 1,
+			what: "a private key of WireGuard", group: 1,
 			marks: []string{"rivateKey", "rivate_key", "rivate-key", "RIVATE_KEY", "haredKey", "hared_key", "hared-key", "HARED_KEY"},
+			match: `(?i:(?:private|pre-?shared)[_-]?keys?)["']?\s*[:=]\s*(?:["']?[\w.-]+["']?:\s*)?["']?` +
+				`([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)(?:[^A-Za-z0-9+/=]|$)`,
 		},
 	}
 }
 
 func tokens() []pattern {
 	return []pattern{
-		{what: "a token of k3s", marks: []string{"K10"}, match: k3sToken},
-		{what: "a token of GitHub", marks: []string{"gho_", "ghp_", "ghs_", "ghu_", "ghr_", "github_pat_"}, match: githubToken},
-		{what: "a token of GitLab", marks: []string{"glpat-"}, match: gitlabToken},
-		{what: "an access key of AWS", marks: []string{"AKIA", "ASIA", "ABIA", "ACCA"}, match: awsKey, is: func(key []byte) bool {
-			return !bytes.HasSuffix(key, []byte("EXAMPLE")) // of AWS's own documentation
-		}},
+		// What servers and agents join with: https://docs.k3s.io/cli/token.
+		{what: "a token of k3s", marks: []string{"K10"}, match: `\bK10[0-9a-f]{64}::[A-Za-z0-9._-]+(:[^\s"']+)?`},
+		{
+			what: "a token of GitHub", marks: []string{"gho_", "ghp_", "ghr_", "ghs_", "ghu_", "github_pat_"},
+			match: `\b(gh[oprsu]_[0-9A-Za-z]{36}|github_pat_[0-9A-Za-z_]{82})\b`,
+		},
+		{what: "a token of GitLab", marks: []string{"glpat-"}, match: `\bglpat-[0-9A-Za-z_-]{20}`},
+		{
+			what: "an access key of AWS", marks: []string{"ABIA", "ACCA", "AKIA", "ASIA"}, match: `\b(?:ABIA|ACCA|AKIA|ASIA)[A-Z2-7]{16}\b`,
+			is: func(key []byte) bool { return !bytes.HasSuffix(key, []byte("EXAMPLE")) }, // of AWS's documentation
+		},
 	}
 }
 
@@ -64,7 +56,7 @@ func tokens() []pattern {
 func wraps(key []byte) bool {
 	plain := make([]byte, base64.RawStdEncoding.DecodedLen(len(key)))
 	n, _ := base64.RawStdEncoding.Decode(plain, key[:len(key)/4*4]) // what it read before a fault counts
-	return pemKey.Match(plain[:n])
+	return regexp.MustCompile(pem).Match(plain[:n])
 }
 
 // PrivateKeys finds the private keys in what a file holds: of age and WireGuard, and in PEM.
@@ -90,7 +82,7 @@ func find(rule, name string, data []byte, patterns []pattern, fix string) []find
 		if !marked {
 			continue
 		}
-		for _, at := range p.match.FindAllSubmatchIndex(data, mostFound) {
+		for _, at := range regexp.MustCompile(p.match).FindAllSubmatchIndex(data, mostFound) {
 			from, to := at[2*p.group], at[2*p.group+1]
 			if p.is == nil || p.is(data[from:to]) {
 				found = append(found, veiled(rule, position(name, data, from), fix, "this is %s", p.what))

@@ -13,7 +13,7 @@ import (
 	"archipel/internal/source"
 )
 
-const fixManifest = "move it to a file whose name ends in .sops.yaml, encrypt that with sops, and replace the value if it was ever pushed"
+const fixManifest = "move it to a file whose name ends in .sops.yaml, run archipel secret encrypt on it, and replace the value if it was ever pushed"
 
 // manifests looks for Secrets in a file that could hold manifests, or be made into them.
 func manifests(name string, data []byte) []finding.Finding {
@@ -93,8 +93,8 @@ func plainGenerators(n *yaml.Node, add func(value *yaml.Node, what string)) {
 		}
 		for _, literal := range literals.Content {
 			literal = follow(literal)
-			if name, value, ok := strings.Cut(literal.Value, "="); ok && isPlain(value) {
-				add(literal, name)
+			if _, value, ok := strings.Cut(literal.Value, "="); ok && isPlain(value) {
+				add(literal, "a literal")
 			}
 		}
 	}
@@ -111,54 +111,57 @@ func isPlain(value string) bool {
 
 var (
 	secretLine = regexp.MustCompile(`^[ -]*["']?kind["']?: *["']?Secret["']?,?\s*(#.*)?$`)
-	blockLine  = regexp.MustCompile(`^( *)["']?(data|stringData)["']?:\s*(.*?)\s*$`)
-	valueLine  = regexp.MustCompile(`^ *["']?([A-Za-z0-9._-]+)["']?:\s+(.*?)\s*$`)
+	blockLine  = regexp.MustCompile(`^([ -]*)["']?(data|stringData)["']?:\s*(.*)$`)
+	valueLine  = regexp.MustCompile(`^ *["']?([A-Za-z0-9._-]+)["']?:(?:\s+(.*))?$`)
 )
 
 // plainLines looks for Secrets in what is no YAML yet: the templates of charts and of
-// Ansible.
+// Ansible. It names no key of a value of several lines, which may be a part of the value.
 func plainLines(name string, data []byte) []finding.Finding {
 	var found, document []finding.Finding
-	isSecret, block, indent := false, "", 0
+	isSecret, n := false, 0
+	block, key := "", ""        // data or stringData, and the key in it
+	outer, inner := 0, 0        // their indents
+	plain := func(column int) { // in the document, which may turn out to be a Secret further down
+		what := strings.TrimSuffix(block+"."+key, ".")
+		document = append(document, veiled(RulePlainSecret, finding.Position{File: name, Line: n, Column: column}, fixManifest, "%s of this Secret is in plain text", what))
+	}
 	end := func() {
 		if isSecret {
 			found = append(found, document...)
 		}
 		isSecret, block, document = false, "", nil
 	}
-	n := 0
 	for line := range bytes.Lines(data) {
 		n++
-		text := strings.TrimRight(string(line), "\r\n")
-		blank := len(text) - len(strings.TrimLeft(text, " "))
-		trimmed := strings.TrimSpace(text)
+		text := strings.TrimRight(string(line), " \t\r\n")
+		trimmed := strings.TrimLeft(text, " ")
+		indent := len(text) - len(trimmed)
 		switch {
 		case strings.HasPrefix(text, "---"):
 			end()
 			continue
-		case trimmed == "" || trimmed[0] == '#' || strings.HasPrefix(trimmed, "{{") && isPlain(trimmed) == false:
+		case trimmed == "" || trimmed[0] == '#' || strings.HasPrefix(trimmed, "{{") && !isPlain(trimmed):
 			continue
-		case secretLine.MatchString(text):
-			isSecret = true
-		}
-		plain := func(key, value string) {
-			document = append(document, veiled(RulePlainSecret, finding.Position{File: name, Line: n, Column: blank + 1}, fixManifest, "%s of this Secret is in plain text", key))
-		}
-		if block != "" && blank > indent {
-			key, value := "", trimmed // a line of a value of several lines
-			if m := valueLine.FindStringSubmatch(text); m != nil {
-				key, value = m[1], m[2]
+		case block != "" && indent > outer:
+			value := trimmed
+			if inner == 0 {
+				inner = indent
 			}
-			if value = strings.TrimRight(value, "|>-+"); isPlain(value) {
-				plain(strings.TrimSuffix(block+"."+key, "."), value)
+			if m := valueLine.FindStringSubmatch(text); m != nil && indent <= inner {
+				key, value = m[1], strings.TrimRight(m[2], "|>-+")
+			}
+			if isPlain(value) {
+				plain(indent + 1)
 			}
 			continue
 		}
-		block = ""
+		isSecret = isSecret || secretLine.MatchString(text)
+		block, key, inner = "", "", 0
 		if m := blockLine.FindStringSubmatch(text); m != nil {
-			block, indent = m[2], len(m[1])
-			if strings.Trim(m[3], "{}") != "" && isPlain(m[3]) && !strings.HasPrefix(m[3], "#") {
-				plain(block, m[3])
+			block, outer = m[2], len(m[1])
+			if rest := m[3]; strings.Trim(rest, "{} ") != "" && isPlain(rest) && rest[0] != '#' {
+				plain(indent + 1)
 			}
 		}
 	}

@@ -18,22 +18,30 @@ const (
 	fixPlainValue  = "change the file with archipel secret edit, and replace the value if it was ever pushed"
 )
 
-// sealedFile looks at a file whose name says that SOPS encrypted it.
-func sealedFile(name string, data []byte) []finding.Finding {
-	switch secret.FormatOf(name) {
-	case secret.Dotenv, secret.INI:
+// Sealed looks at a file whose name says that SOPS encrypted it. parsed is the file when
+// its reader has it already, else nil.
+func Sealed(name string, data []byte, parsed *source.YAML) []finding.Finding {
+	format := secret.FormatOf(name)
+	if format == secret.Dotenv || format == secret.INI {
 		return sealedLines(name, data)
 	}
-	y, _ := source.ParseYAML(name, data) // JSON is YAML, and what has no format SOPS wraps in JSON
-	if y == nil {
-		return []finding.Finding{veiled(RuleUnencrypted, finding.Position{File: name}, "restore it from Git, or encrypt it anew",
-			"this cannot be read as a file of SOPS, so that nothing says it is encrypted")}
+	if parsed == nil {
+		parsed, _ = source.ParseYAML(name, data) // JSON is YAML, and what has no format SOPS wraps in JSON
 	}
-	return append(Unencrypted(y), PlainValues(y)...)
+	if parsed == nil {
+		return []finding.Finding{unreadable(name)}
+	}
+	return append(unencrypted(parsed), plainValues(parsed)...)
 }
 
-// Unencrypted finds the documents of a file of SOPS that SOPS has not encrypted.
-func Unencrypted(y *source.YAML) []finding.Finding {
+// unreadable is the finding for what nobody can say is encrypted.
+func unreadable(name string) finding.Finding {
+	return veiled(RuleUnencrypted, finding.Position{File: name}, "restore it from Git, or encrypt it anew",
+		"this cannot be read as a file of SOPS, so that nothing says it is encrypted")
+}
+
+// unencrypted finds the documents of a file of SOPS that SOPS has not encrypted.
+func unencrypted(y *source.YAML) []finding.Finding {
 	var found []finding.Finding
 	for _, document := range y.Documents {
 		switch {
@@ -64,9 +72,9 @@ func holdsSealed(document *yaml.Node) bool {
 	return sealed || !values
 }
 
-// PlainValues finds the values in the encrypted documents of a file of SOPS that are not
+// plainValues finds the values in the encrypted documents of a file of SOPS that are not
 // encrypted, though they would be: those that the metadata says, and those of a Secret.
-func PlainValues(y *source.YAML) []finding.Finding {
+func plainValues(y *source.YAML) []finding.Finding {
 	var found []finding.Finding
 	for _, document := range y.Documents {
 		if !IsSealed(document) {
@@ -119,8 +127,7 @@ func sealedLines(name string, data []byte) []finding.Finding {
 	case errors.Is(err, secret.ErrNotEncrypted):
 		return []finding.Finding{veiled(RuleUnencrypted, finding.Position{File: name}, fixUnencrypted, "SOPS has not encrypted this file")}
 	case err != nil:
-		return []finding.Finding{veiled(RuleUnencrypted, finding.Position{File: name}, "restore it from Git, or encrypt it anew",
-			"this cannot be read as a file of SOPS, so that nothing says it is encrypted")}
+		return []finding.Finding{unreadable(name)}
 	}
 	var found []finding.Finding
 	section, n := "", 0
@@ -142,7 +149,7 @@ func sealedLines(name string, data []byte) []finding.Finding {
 			keys = []string{section, key}
 		}
 		if file.Encrypts(keys) {
-			found = append(found, veiled(RulePlainValue, finding.Position{File: name, Line: n, Column: 1}, fixPlainValue, "%s is not encrypted", key))
+			found = append(found, veiled(RulePlainValue, finding.Position{File: name, Line: n, Column: 1}, fixPlainValue, "this is not encrypted"))
 		}
 	}
 	return found

@@ -2,8 +2,6 @@ package check
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,7 +12,6 @@ import (
 	"strings"
 	"sync"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"archipel/internal/finding"
 	"archipel/internal/source"
@@ -120,19 +117,6 @@ func once[K comparable, V any](f *Fleet, key K, compute func() V) V {
 	c := v.(*cell)
 	c.once.Do(func() { c.value = compute() })
 	return c.value.(V)
-}
-
-// digest is the hash of an object's content.
-type digest [sha256.Size]byte
-
-// Digest hashes the content of an object, for keys of once.
-func (f *Fleet) digestOf(object *unstructured.Unstructured) digest {
-	text, err := json.Marshal(object.Object) // maps are written sorted
-	if err != nil {
-		// Of JSON values there is nothing that cannot be written.
-		text = []byte(fmt.Sprintf("%#v", object.Object))
-	}
-	return sha256.Sum256(text)
 }
 
 // gathered is what a rule notes of each site.

@@ -44,18 +44,19 @@ func newLintCmd(env *Env) *cobra.Command {
 		Use:   "lint" + sitesUse,
 		Short: "Find what is wrong in the repository, in all layers",
 		Long: `Check the inventories, the Flux tree and what Flux would apply of it to every
-site, Terraform, Ansible and the policy, against all rules; nothing is asked of a
-cluster. Each finding says where it is, how to repair it, and at which sites.
+site, Terraform, Ansible and the policy, against all rules; nothing is asked of
+a cluster. Each finding says where it is, how to repair it, and at which sites.
 What cannot be checked is listed too, with the reason.
 
 With sites, those and what they share are checked. archipel.yaml says which
-severities other rules have, and which findings are accepted. Encrypted values are
-never opened, so that the answer is the same on every machine.
+severities other rules have, and which findings are accepted. Encrypted values
+are never opened, so that the answer is the same on every machine.
 
 --fix writes what is safe to write: stale derived files, how YAML and Terraform
 files are written, and the versions of charts that archipel.lock pins.
 
-Exit codes: 0 nothing at the threshold, 1 findings, 2 bad usage, 3 could not finish.`,
+Exit codes: 0 nothing at the threshold, 1 findings, 2 bad usage, 3 could not
+finish.`,
 		Example: `  archipel lint
   archipel lint site-a --offline --fail-on warning
   archipel lint --fix

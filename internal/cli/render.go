@@ -60,8 +60,9 @@ with, for example clusters/my-cluster. The repository's root is the nearest
 folder above it that holds .git, or else the one that its paths lead from.
 
 Values of Secrets are masked, and those that were decrypted wherever they stand;
---show-secrets prints them. Encrypted values are opened with your age identities:
-$SOPS_AGE_KEY, $SOPS_AGE_KEY_FILE, or sops/age/keys.txt in $XDG_CONFIG_HOME.`,
+--show-secrets prints them. Encrypted values are opened with your age
+identities: $SOPS_AGE_KEY, $SOPS_AGE_KEY_FILE, or sops/age/keys.txt in
+$XDG_CONFIG_HOME.`,
 		Example: `  archipel render site-a
   archipel render --only helmrelease/cilium
   archipel render --path clusters/my-cluster --output json`,
@@ -81,7 +82,7 @@ $SOPS_AGE_KEY, $SOPS_AGE_KEY_FILE, or sops/age/keys.txt in $XDG_CONFIG_HOME.`,
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)) // fails for an unknown flag only
 	cmd.Flags().StringArrayVar(&options.only, "only", nil, "print only `kind/name` (or kind/namespace/name); may be repeated")
 	cmd.Flags().StringVar(&options.path, "path", "", "render this `folder` of any Flux repository instead of sites")
-	cmd.Flags().StringVar(&options.kubernetes, "kubernetes", "", "Kubernetes `version` that charts see with --path (default "+render.DefaultKubernetes+")")
+	cmd.Flags().StringVar(&options.kubernetes, "kubernetes", "", "the Kubernetes `version` that charts see with --path (default "+render.DefaultKubernetes+")")
 	cmd.Flags().BoolVar(&options.noCache, "no-cache", false, "build everything anew, and keep no build")
 	cmd.Flags().BoolVar(&options.showSecrets, "show-secrets", false, "print the values of Secrets")
 	addOfflineFlag(cmd, &options.offline)

@@ -65,10 +65,6 @@ func (g *Git) Content(b Blob) ([]byte, error) {
 // Shallow says that the history ends early.
 func (g *Git) Shallow() bool { return g.shallow }
 
-// Prefix is the path of the checkout from the root of the commits' trees,
-// slash-separated; "." when it is that root.
-func (g *Git) Prefix() string { return g.prefix }
-
 // Staged lists the regular files that the index adds to or changes in the commit HEAD,
 // in the index's order. name is the file of the index, which Git gives to a hook in
 // $GIT_INDEX_FILE; "" is the checkout's own.

@@ -163,6 +163,11 @@ $(cache)/tools/%/age:
 	cd tools/age && go build -mod=readonly -trimpath -o $@.new filippo.io/age/cmd/age
 	@mv $@.new $@
 
+.PHONY: bench
+bench: build lab-programs ## Measure archipel beside its peers; needs a quiet machine, takes about ten minutes
+	lab/bench/lab.sh
+	lab/bench/offline.sh
+
 .PHONY: clean
 clean: ## Remove what was built in the checkout
 	rm -rf bin

@@ -67,6 +67,14 @@ version() { sed -n "s/^ *$1_version: *\"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" kuber
 HTTPS_PROXY=$proxy helm pull cilium --repo https://helm.cilium.io --version "$(version cilium)" --untar -d "$work" >"$log" 2>&1 || fail "helm pull cilium"
 HTTPS_PROXY=$proxy helm pull metallb --repo https://metallb.github.io/metallb --version "$(version metallb)" --untar -d "$work" >"$log" 2>&1 || fail "helm pull metallb"
 
+# facts FILE: the variables that Flux substitutes, name=value.
+cat >"$work/facts" <<'SH'
+#!/usr/bin/env bash
+exec sed -n -e '/^---/q' -e "s/^  \([a-z_0-9]*\): '\(.*\)'\$/\1=\2/p;t" -e 's/^  \([a-z_0-9]*\): "\(.*\)"$/\1=\2/p;t' \
+    -e 's/^  \([a-z]*_[a-z_0-9]*\|mtu\): \(.*\)$/\1=\2/p' "$1"
+SH
+chmod +x "$work/facts"
+
 # The shell pipeline for both sites: build, substitute, template, validate. It renders less:
 # neither Flux's own artefact nor patches of Flux Kustomizations. kubeconform finds no schema
 # without a network, so that it only parses: its time is a lower bound.
@@ -75,7 +83,7 @@ cat >"$work/pipeline" <<'SH'
 set -euo pipefail
 work=$1
 for site in site-a site-b; do
-    while IFS= read -r line; do export "${line?}"; done < <(sed -n "/^data:/,/^---/{s/^  \([a-z_0-9]*\): *['\"]\{0,1\}\([^'\"]*\).*/\1=\2/p}" kubernetes/flux/clusters/$site/site.yaml)
+    while IFS= read -r line; do export "${line?}"; done < <("$work/facts" kubernetes/flux/clusters/$site/site.yaml)
     {
         kustomize build kubernetes/flux/clusters/$site --load-restrictor LoadRestrictionsNone | flux envsubst
         for app in cilium metallb whoami; do
@@ -100,7 +108,7 @@ mkdir "$work/local" && mv "$work/tree" "$work/local/kubernetes"
 for site in site-a site-b; do
     folder=$work/local/kubernetes/flux/clusters/$site
     (
-        while IFS= read -r line; do export "${line?}"; done < <(sed -n "/^data:/,/^---/{s/^  \([a-z_0-9]*\): *['\"]\{0,1\}\([^'\"]*\).*/\1=\2/p}" "$folder/site.yaml")
+        while IFS= read -r line; do export "${line?}"; done < <("$work/facts" "$folder/site.yaml")
         kustomize build "$folder" --load-restrictor LoadRestrictionsNone | flux envsubst
     ) >"$work/built.yaml"
     rm "$folder/kustomization.yaml" "$folder/site.yaml"

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 
-
 	"archipel/internal/finding"
 	"archipel/internal/source"
 )

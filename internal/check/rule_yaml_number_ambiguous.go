@@ -17,7 +17,7 @@ func yamlNumberAmbiguous() Rule {
 		Bad:  overlay("kubernetes/flux/apps/whoami/app/example.yaml", "revision: 12345e6\n"),
 		Good: overlay("kubernetes/flux/apps/whoami/app/example.yaml", "revision: \"12345e6\"\n"),
 		File: ambiguous("put it in quotes, or write the number in full", func(_, scalar *yaml.Node) string {
-			if yamlNumberAmbiguousPattern.MatchString(scalar.Value) {
+			if numeric(scalar.Value) && yamlNumberAmbiguousPattern.MatchString(scalar.Value) {
 				return "a number to some readers of YAML, and text to others"
 			}
 			return ""

@@ -17,7 +17,7 @@ func yamlOctalAmbiguous() Rule {
 		Bad:  overlay("kubernetes/flux/apps/whoami/app/example.yaml", "mode: 0644\n"),
 		Good: overlay("kubernetes/flux/apps/whoami/app/example.yaml", "mode: 420\ncode: \"0644\"\n"),
 		File: ambiguous("write it in decimal, or put it in quotes", func(_, scalar *yaml.Node) string {
-			if yamlOctalAmbiguousPattern.MatchString(scalar.Value) {
+			if numeric(scalar.Value) && yamlOctalAmbiguousPattern.MatchString(scalar.Value) {
 				return "another number, or text, to readers of YAML 1.1 than to those of 1.2"
 			}
 			return ""

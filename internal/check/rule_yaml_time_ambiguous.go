@@ -17,7 +17,7 @@ func yamlTimeAmbiguous() Rule {
 		Bad:  overlay("kubernetes/flux/apps/whoami/app/example.yaml", "port: 22:22\n"),
 		Good: overlay("kubernetes/flux/apps/whoami/app/example.yaml", "port: \"22:22\"\n"),
 		File: ambiguous("put it in quotes", func(_, scalar *yaml.Node) string {
-			if yamlTimeAmbiguousPattern.MatchString(scalar.Value) {
+			if numeric(scalar.Value) && yamlTimeAmbiguousPattern.MatchString(scalar.Value) {
 				return "a number of base 60 to readers of YAML 1.1, and text to those of 1.2"
 			}
 			return ""

@@ -17,7 +17,7 @@ func yamlVersionNumber() Rule {
 		Bad:  overlay("kubernetes/flux/apps/whoami/app/example.yaml", "version: 1.20\n"),
 		Good: overlay("kubernetes/flux/apps/whoami/app/example.yaml", "version: \"1.20\"\n"),
 		File: ambiguous("put it in quotes", func(key, scalar *yaml.Node) string {
-			if key != nil && yamlVersionNumberKey.MatchString(key.Value) && yamlVersionNumberValue.MatchString(scalar.Value) {
+			if key != nil && numeric(scalar.Value) && yamlVersionNumberKey.MatchString(key.Value) && yamlVersionNumberValue.MatchString(scalar.Value) {
 				return "a number, which is not printed as it is written, but " + key.Value + " is text"
 			}
 			return ""

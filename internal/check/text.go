@@ -56,6 +56,11 @@ func ambiguous(fix string, meaning func(key, scalar *yaml.Node) string) func(*Fi
 	}
 }
 
+// numeric reports whether a scalar begins as a number does: few do, and patterns cost.
+func numeric(text string) bool {
+	return text != "" && (text[0] >= '0' && text[0] <= '9' || text[0] == '+' || text[0] == '-')
+}
+
 // lines makes a rule's function of what is wrong with single lines. repair returns the
 // line as it should be; a change that would change what the file says is no finding.
 func lines(message, fix string, repair func(line string) string) func(*File) []finding.Finding {

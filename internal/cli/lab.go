@@ -33,9 +33,9 @@ nodes simulated by kwok with the names and addresses of the inventory, and the
 real Flux controllers. It needs no network, no containers and no root.
 
 A proxy answers the production URLs from this machine, so that nothing in the
-tree is changed for the lab. Only the secrets are the lab's own: they are made
-here and encrypted with SOPS. Pods are simulated: they are Ready, and run
-nothing.
+tree is changed for the lab. The secrets are the repository's when your age
+identity opens them; otherwise the lab makes its own and encrypts them with
+SOPS. Pods are simulated: they are Ready, and run nothing.
 
 State lies under $XDG_STATE_HOME/archipel/lab, programs under
 $XDG_CACHE_HOME/archipel/lab.`,
@@ -196,9 +196,13 @@ func runLabUp(ctx context.Context, env *Env, name string, names []string, option
 	if err != nil {
 		return err
 	}
+	secrets := scene.lab.ChooseSecrets(scene.fleet, userIdentities(env))
+	if secrets.Notice != "" {
+		fmt.Fprintln(env.Stderr, term.Clean(secrets.Notice))
+	}
 	progress := term.NewProgress(env.Stderr, term.NewStyle(env.Stderr, env.Getenv), env.Now)
 	defer progress.Stop()
-	undo, err := scene.lab.Up(ctx, scene.fleet, scene.sites, scene.repository.FS(), programs, func(site, doing string) {
+	undo, err := scene.lab.Up(ctx, scene.fleet, scene.sites, scene.repository.FS(), secrets, programs, func(site, doing string) {
 		switch {
 		case site != "":
 			progress.Set(site, doing)

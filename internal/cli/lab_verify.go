@@ -49,7 +49,7 @@ func runLabVerify(ctx context.Context, env *Env, name string, names []string, ou
 	var all []*lab.Verification
 	differences := 0
 	for _, site := range scene.sites {
-		v, err := scene.lab.Verify(ctx, site.Name)
+		v, err := scene.lab.Verify(ctx, site.Name, userIdentities(env))
 		if err != nil {
 			return err
 		}

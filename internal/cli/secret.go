@@ -63,6 +63,17 @@ func openSecrets(env *Env) (*secretScene, error) {
 	return scene, nil
 }
 
+// userIdentities reads the user's identities when they are asked for.
+func userIdentities(env *Env) func() (*secret.Identities, error) {
+	return func() (*secret.Identities, error) {
+		keys, err := secret.LoadKeyring(env.Getenv)
+		if err != nil {
+			return nil, err
+		}
+		return keys.Identities, nil
+	}
+}
+
 // openSecretFleet is openSecrets for commands that work on sites.
 func openSecretFleet(env *Env, names []string) (*secretScene, *fleet.Fleet, []*fleet.Site, error) {
 	repository, f, err := openFleet(env)
@@ -286,7 +297,7 @@ func (s *secretScene) committed(ctx context.Context, env *Env) func(string) (boo
 }
 
 // fileAt reads a file as it was at the revision that Flux names, branch@sha1:commit.
-func (s *secretScene) fileAt(revision, file string) ([]byte, error) {
+func (s *secretScene) fileAt(env *Env, revision, file string) ([]byte, error) {
 	_, commit, ok := strings.Cut(revision, "sha1:")
 	if !ok {
 		return nil, fmt.Errorf("revision %q names no commit", revision)
@@ -296,8 +307,14 @@ func (s *secretScene) fileAt(revision, file string) ([]byte, error) {
 		return nil, err
 	}
 	tree, err := git.Revision(commit)
-	if err != nil {
-		return nil, err
+	if err != nil { // the sites of a lab pull commits of the lab
+		l, labErr := openLab(env, s.repository, "")
+		if labErr != nil || !l.Exists() {
+			return nil, err
+		}
+		if tree, labErr = l.Served(commit); labErr != nil {
+			return nil, err
+		}
 	}
 	return fs.ReadFile(tree, file)
 }

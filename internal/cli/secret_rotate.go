@@ -75,8 +75,9 @@ func runSecretRotate(ctx context.Context, env *Env, names []string, options secr
 	defer scene.Close()
 	r := &secret.Rotator{
 		Store: scene.store, Keys: scene.keys, Now: env.Now(), Switched: options.switched,
-		Open: secretClusters(env, options.kubeconfig), FileAt: scene.fileAt,
-		Say: func(text string) { fmt.Fprintln(env.Stdout, text) },
+		Open:   secretClusters(env, options.kubeconfig),
+		FileAt: func(revision, file string) ([]byte, error) { return scene.fileAt(env, revision, file) },
+		Say:    func(text string) { fmt.Fprintln(env.Stdout, text) },
 	}
 	if len(names) == 0 {
 		sites = nil

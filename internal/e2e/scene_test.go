@@ -29,6 +29,7 @@ type scene struct {
 	binary string
 	root   string // of the copy
 	state  string // XDG_STATE_HOME
+	env    []string
 
 	mu  sync.Mutex
 	all strings.Builder // everything that archipel printed, for the canary
@@ -86,6 +87,7 @@ func (s *scene) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, s.binary, args...)
 	cmd.Dir = s.root
 	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+s.state, "KUBECONFIG=/dev/null", "ARCHIPEL_LAB=")
+	cmd.Env = append(cmd.Env, s.env...)
 	return cmd
 }
 

@@ -75,6 +75,8 @@ type record struct {
 	Repository string   `json:"repository"`
 	Slot       int      `json:"slot"`
 	Sites      []string `json:"sites"` // sites that were raised and not taken down
+	// RepositorySecrets says that the sites run with the repository's secrets, not with the lab's own.
+	RepositorySecrets bool `json:"repositorySecrets,omitempty"`
 }
 
 func (l *Lab) recordFile() string { return filepath.Join(l.dir, "lab.json") }

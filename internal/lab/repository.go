@@ -40,15 +40,26 @@ func remoteOf(site *fleet.Site) (remote, error) {
 
 func (l *Lab) gitDir() string { return filepath.Join(l.dir, "git") }
 
-// snapshot commits the working tree, uncommitted changes included and ignored
-// files not, to the repositories that the lab serves. The only difference is
-// the sites' secrets folder, which holds the lab's own encrypted files. A tree
+// snapshot serves the working tree with the secrets that the lab was raised with.
+func (l *Lab) snapshot(ctx context.Context, f *fleet.Fleet) (revisions map[string]string, err error) {
+	r, err := l.readRecord()
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	return l.serve(ctx, f, r.RepositorySecrets)
+}
+
+// serve commits the working tree, uncommitted changes included and ignored
+// files not, to the repositories that the lab serves. Unless it is to be served
+// as it is, the sites' secrets folder holds the lab's own encrypted files. A tree
 // that has not changed makes no commit. It returns what each site will pull, in
 // the form in which Flux reports it.
-func (l *Lab) snapshot(ctx context.Context, f *fleet.Fleet) (revisions map[string]string, err error) {
-	secrets, err := l.secretFiles(f)
-	if err != nil {
-		return nil, err
+func (l *Lab) serve(ctx context.Context, f *fleet.Fleet, asIs bool) (revisions map[string]string, err error) {
+	var secrets map[string][]byte
+	if !asIs {
+		if secrets, err = l.secretFiles(f); err != nil {
+			return nil, err
+		}
 	}
 	revisions = map[string]string{}
 	committed := map[remote]string{}
@@ -107,7 +118,8 @@ func (l *Lab) runGit(ctx context.Context, environment []string, input []byte, ar
 	return strings.TrimSuffix(string(out), "\n"), err
 }
 
-// commit makes r hold the working tree with the lab's secrets.
+// commit makes r hold the working tree, with secrets in the place of its own
+// unless they are nil.
 func (l *Lab) commit(ctx context.Context, r remote, secrets map[string][]byte) (string, error) {
 	s := bareRepository{lab: l, bare: filepath.Join(l.gitDir(), filepath.FromSlash(r.path))}
 	if err := s.prepare(ctx, r.branch); err != nil {
@@ -116,8 +128,10 @@ func (l *Lab) commit(ctx context.Context, r remote, secrets map[string][]byte) (
 	if err := s.stage(ctx); err != nil {
 		return "", err
 	}
-	if err := s.stageSecrets(ctx, secrets); err != nil {
-		return "", err
+	if secrets != nil {
+		if err := s.stageSecrets(ctx, secrets); err != nil {
+			return "", err
+		}
 	}
 	tree, err := s.git(ctx, nil, "write-tree")
 	if err != nil {

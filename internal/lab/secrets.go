@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -115,8 +116,17 @@ func (l *Lab) gitSecret() ([]byte, error) {
 	return secret.GitPasswordManifest(user, password)
 }
 
-func secretObject(namespace, name string, data map[string]string) *unstructured.Unstructured {
-	return &unstructured.Unstructured{Object: secret.SecretObject(namespace, name, data)}
+// secretObject writes values as the cluster keeps them: an entry of data that is
+// no longer applied goes away, one of stringData would stay.
+func secretObject(namespace, name string, values map[string]string) *unstructured.Unstructured {
+	object := secret.SecretObject(namespace, name, nil)
+	delete(object, "stringData")
+	data := map[string]any{}
+	for key, value := range values {
+		data[key] = base64.StdEncoding.EncodeToString([]byte(value))
+	}
+	object["data"] = data
+	return &unstructured.Unstructured{Object: object}
 }
 
 func (l *Lab) encrypt(site, name string, manifest []byte, recipient string) error {

@@ -31,7 +31,7 @@ const fluxManager = "kustomize-controller"
 const pollInterval = 100 * time.Millisecond
 
 // raise starts what does not run yet at one site and hands the site to Flux.
-func (l *Lab) raise(ctx context.Context, s layout, repository fs.FS, report func(string)) error {
+func (l *Lab) raise(ctx context.Context, s layout, repository fs.FS, secrets *Secrets, report func(string)) error {
 	for _, dir := range []string{"log", "tmp", "tmp/source", "tmp/kustomize", "tmp/helm", "tmp/notification", "artifacts"} {
 		if err := os.MkdirAll(s.file(dir), 0o700); err != nil {
 			return fmt.Errorf("making the folders of %s: %w", s.site.Name, err)
@@ -84,7 +84,7 @@ func (l *Lab) raise(ctx context.Context, s layout, repository fs.FS, report func
 	if err := l.start(s, append([]string{"kwok"}, fluxControllers...)...); err != nil {
 		return err
 	}
-	if err := l.applySync(ctx, s, cluster, repository); err != nil {
+	if err := l.applySync(ctx, s, cluster, repository, secrets); err != nil {
 		return l.explain(s, err, "kube-apiserver", "etcd")
 	}
 	for _, name := range fluxControllers {
@@ -245,20 +245,10 @@ func (l *Lab) explain(s layout, err error, components ...string) error {
 // applySync gives the site its first objects: the identity that opens its
 // secrets, the facts, the Git repository and the Kustomization to begin with.
 // Flux itself applies everything else, these included.
-func (l *Lab) applySync(ctx context.Context, s layout, cluster *kube.Cluster, repository fs.FS) error {
-	identity, err := l.identity()
+func (l *Lab) applySync(ctx context.Context, s layout, cluster *kube.Cluster, repository fs.FS, secrets *Secrets) error {
+	objects, err := l.firstSecrets(s.site.Name, secrets)
 	if err != nil {
 		return err
-	}
-	credentials, err := os.ReadFile(l.gitCredentialsFile())
-	if err != nil {
-		return fmt.Errorf("reading the credentials of the Git server: %w", err)
-	}
-	user, password, _ := strings.Cut(strings.TrimSpace(string(credentials)), ":")
-	objects := []*unstructured.Unstructured{
-		// kustomize-controller takes keys from entries that end in .agekey (flux2#5154).
-		secretObject(fluxNamespace, "sops-age", map[string]string{"lab.agekey": identity}),
-		secretObject(fluxNamespace, "flux-system", map[string]string{"username": user, "password": password}),
 	}
 	root, err := render.Root(repository, s.site.Name)
 	if err != nil {

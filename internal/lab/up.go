@@ -32,7 +32,7 @@ const stateSpace = 500 << 20
 // Flux makes of them is for status to tell. undo stops what was started and
 // removes the state that was made; when Up fails or ctx ends, that has happened
 // already.
-func (l *Lab) Up(ctx context.Context, f *fleet.Fleet, sites []*fleet.Site, repository fs.FS, programs Programs, report Report) (undo func() error, err error) {
+func (l *Lab) Up(ctx context.Context, f *fleet.Fleet, sites []*fleet.Site, repository fs.FS, secrets *Secrets, programs Programs, report Report) (undo func() error, err error) {
 	unlock, err := l.lock()
 	if err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func (l *Lab) Up(ctx context.Context, f *fleet.Fleet, sites []*fleet.Site, repos
 		return nil, err
 	}
 	fresh := !l.Exists()
-	if err := l.up(ctx, f, sites, repository, programs, report); err != nil {
+	if err := l.up(ctx, f, sites, repository, secrets, programs, report); err != nil {
 		return nil, errors.Join(err, l.undo(before, fresh))
 	}
 	return func() error {
@@ -74,7 +74,7 @@ func (l *Lab) undo(before []tool.Process, fresh bool) error {
 	return nil
 }
 
-func (l *Lab) up(ctx context.Context, f *fleet.Fleet, sites []*fleet.Site, repository fs.FS, programs Programs, report Report) error {
+func (l *Lab) up(ctx context.Context, f *fleet.Fleet, sites []*fleet.Site, repository fs.FS, secrets *Secrets, programs Programs, report Report) error {
 	if err := checkSpace(l.dir, stateSpace, "a lab"); err != nil {
 		return err
 	}
@@ -86,14 +86,15 @@ func (l *Lab) up(ctx context.Context, f *fleet.Fleet, sites []*fleet.Site, repos
 	if err != nil {
 		return err
 	}
-	report("", "making secrets and serving the working tree")
-	if err := l.makeSecrets(f); err != nil {
+	report("", "preparing secrets and serving the working tree")
+	if err := l.prepareSecrets(f, secrets); err != nil {
 		return err
 	}
-	if _, err := l.snapshot(ctx, f); err != nil {
+	r.RepositorySecrets = !secrets.own()
+	if _, err := l.serve(ctx, f, r.RepositorySecrets); err != nil {
 		return err
 	}
-	if err := l.startUpstream(ctx, f, r.Slot, programs); err != nil {
+	if err := l.startUpstream(ctx, f, r.Slot, l.credentialsFile(secrets), programs); err != nil {
 		return err
 	}
 	report("", Serving)
@@ -127,7 +128,7 @@ func (l *Lab) up(ctx context.Context, f *fleet.Fleet, sites []*fleet.Site, repos
 	group, ctx := errgroup.WithContext(ctx)
 	for _, s := range layouts {
 		group.Go(func() error {
-			return l.raise(ctx, s, repository, func(doing string) { report(s.site.Name, doing) })
+			return l.raise(ctx, s, repository, secrets, func(doing string) { report(s.site.Name, doing) })
 		})
 	}
 	return group.Wait()
@@ -180,14 +181,14 @@ type upstreamCharts struct {
 }
 
 // startUpstream starts what answers the production URLs, unless it runs.
-func (l *Lab) startUpstream(ctx context.Context, f *fleet.Fleet, slot int, programs Programs) error {
+func (l *Lab) startUpstream(ctx context.Context, f *fleet.Fleet, slot int, credentials string, programs Programs) error {
 	address := upstreamAddress(slot)
 	config := upstreamConfig{
 		Listen:  netip.AddrPortFrom(address, upstreamPort).String(),
 		Proxy:   netip.AddrPortFrom(address, proxyPort).String(),
 		CA:      l.upstreamCA(),
 		Content: programs.Content,
-		Git:     upstreamGit{Root: l.gitDir(), Credentials: l.gitCredentialsFile()},
+		Git:     upstreamGit{Root: l.gitDir(), Credentials: credentials},
 		// Where the tree pulls from; a URL that is missing here is refused, and the proxy logs it.
 		Charts: []upstreamCharts{
 			{Host: "helm.cilium.io", Path: "/", Chart: "cilium"},

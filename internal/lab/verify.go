@@ -1,11 +1,13 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -56,8 +58,8 @@ type Difference struct {
 // rendered object is applied in a dry run under the name of the controller that applied
 // the real one: the API server itself then says which fields would change, and its own
 // defaults do not count. What Flux's inventories hold and render has not is a difference
-// too.
-func (l *Lab) Verify(ctx context.Context, site string) (*Verification, error) {
+// too. keys are the user's, for a lab that was raised with the repository's secrets.
+func (l *Lab) Verify(ctx context.Context, site string, keys func() (*secret.Identities, error)) (*Verification, error) {
 	cluster, err := l.Open(site)
 	if err != nil {
 		return nil, err
@@ -69,7 +71,7 @@ func (l *Lab) Verify(ctx context.Context, site string) (*Verification, error) {
 	}
 	v := &Verification{Site: site, Differences: []Difference{}, NotCompared: []string{}}
 	v.Revision, _, _ = unstructured.NestedString(root.Object, "status", "lastAppliedRevision")
-	result, err := l.render(ctx, cluster, site, v.Revision)
+	result, err := l.render(ctx, cluster, site, v.Revision, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -95,25 +97,13 @@ func (l *Lab) Verify(ctx context.Context, site string) (*Verification, error) {
 	return v, nil
 }
 
-// render renders the revision that Flux has applied, with the lab's own secrets in it.
-func (l *Lab) render(ctx context.Context, cluster *kube.Cluster, name, revision string) (*render.Result, error) {
+// render renders the revision that Flux has applied, with its secrets opened.
+func (l *Lab) render(ctx context.Context, cluster *kube.Cluster, name, revision string, keys func() (*secret.Identities, error)) (*render.Result, error) {
 	_, commit, ok := strings.Cut(revision, "@sha1:")
 	if !ok {
 		return nil, fmt.Errorf("verifying %s: Flux has applied no revision of the repository yet", name)
 	}
-	served, err := filepath.Glob(filepath.Join(l.gitDir(), "*.git"))
-	if err != nil || len(served) == 0 {
-		return nil, fmt.Errorf("verifying %s: the lab serves no repository", name)
-	}
-	var files *source.Revision
-	for _, bare := range served {
-		var git *source.Git
-		if git, err = source.OpenGit(bare); err == nil {
-			if files, err = git.Revision(commit); err == nil {
-				break
-			}
-		}
-	}
+	files, err := l.Served(commit)
 	if err != nil {
 		return nil, fmt.Errorf("verifying %s: %w", name, err)
 	}
@@ -122,11 +112,7 @@ func (l *Lab) render(ctx context.Context, cluster *kube.Cluster, name, revision 
 	if !ok {
 		return nil, fmt.Errorf("verifying %s: the revision %s does not declare it", name, revision)
 	}
-	identity, err := l.identity()
-	if err != nil {
-		return nil, err
-	}
-	identities, err := secret.ParseIdentities(identity)
+	identities, err := l.verifyingKeys(keys)
 	if err != nil {
 		return nil, err
 	}
@@ -138,6 +124,43 @@ func (l *Lab) render(ctx context.Context, cluster *kube.Cluster, name, revision 
 		return nil, err
 	}
 	return render.New(render.Config{FS: files, Charts: charts, Identities: identities}).Site(ctx, site)
+}
+
+// Served returns a commit of the repositories that the lab serves. They are not
+// those of the checkout: the lab commits what the working tree holds.
+func (l *Lab) Served(commit string) (*source.Revision, error) {
+	var files *source.Revision
+	found := errors.New("the lab serves no repository")
+	err := filepath.WalkDir(l.gitDir(), func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.Name() != "HEAD" {
+			return err
+		}
+		git, err := source.OpenGit(filepath.Dir(name))
+		if err == nil {
+			files, err = git.Revision(commit)
+		}
+		if found = err; found == nil {
+			return fs.SkipAll
+		}
+		return fs.SkipDir // the rest of a repository
+	})
+	return files, cmp.Or(found, err)
+}
+
+// verifyingKeys open the secrets that the lab was raised with.
+func (l *Lab) verifyingKeys(keys func() (*secret.Identities, error)) (*secret.Identities, error) {
+	r, err := l.readRecord()
+	if err != nil {
+		return nil, err
+	}
+	if r.RepositorySecrets {
+		return keys()
+	}
+	identity, err := l.identity()
+	if err != nil {
+		return nil, err
+	}
+	return secret.ParseIdentities(identity)
 }
 
 // charts fetches what source-controller fetches: from the lab's own upstream, which it

@@ -24,6 +24,9 @@ func FluxFile(site, name string) string {
 	return path.Join(clusters, site, "secrets", name+sealedYAML)
 }
 
+// GitFile is how Flux reads the repository at a site.
+func GitFile(site string) string { return FluxFile(site, gitSecret) }
+
 // AnsibleFile holds the variables of a site that nobody else may read.
 func AnsibleFile(site string) string {
 	return path.Join(inventories, site, "group_vars/all/secrets.sops.yml")

@@ -106,8 +106,8 @@ func (l *Lab) credentialsFile(s *Secrets) string {
 // prepareSecrets makes what the lab has to add to the secrets that were chosen.
 func (l *Lab) prepareSecrets(f *fleet.Fleet, s *Secrets) error {
 	if s.credentials == "" {
-		if err := os.Remove(l.credentialsFile(&Secrets{credentials: "any"})); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("removing the credentials that the Git server had: %w", err)
+		if err := l.forgetCredentials(); err != nil {
+			return err
 		}
 	}
 	if s.own() {
@@ -124,13 +124,30 @@ func (l *Lab) prepareSecrets(f *fleet.Fleet, s *Secrets) error {
 	if data, err := os.ReadFile(file); err == nil && string(data) == wanted {
 		return nil
 	}
-	// The server, whose process has no site, reads the file when it starts. It ends
-	// first, so that a lab that is interrupted here starts it anew.
-	if err := l.stopSites(""); err != nil {
+	if err := l.stopGitServer(); err != nil {
 		return err
 	}
 	return writeFile(file, []byte(wanted))
 }
+
+// forgetCredentials removes those of the repository.
+func (l *Lab) forgetCredentials() error {
+	file := l.credentialsFile(&Secrets{credentials: "any"})
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := l.stopGitServer(); err != nil {
+		return err
+	}
+	if err := os.Remove(file); err != nil {
+		return fmt.Errorf("removing the credentials that the Git server had: %w", err)
+	}
+	return nil
+}
+
+// stopGitServer ends the server, whose process has no site, before what it read when
+// it started changes: a lab that is interrupted in between then starts it anew.
+func (l *Lab) stopGitServer() error { return l.stopSites("") }
 
 // firstSecrets are the Secrets that Flux needs at a site to begin with.
 func (l *Lab) firstSecrets(site string, s *Secrets) ([]*unstructured.Unstructured, error) {

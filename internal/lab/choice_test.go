@@ -189,6 +189,23 @@ func TestChangedCredentials(t *testing.T) {
 	}
 }
 
+// The Git server went on with the repository's password when the lab had gone back to
+// its own, so that Flux could no longer fetch.
+func TestGitServerRefusesFluxAfterTheIdentityIsGone(t *testing.T) {
+	l, f := newLab(t), testFleet("site-a")
+	prepare(t, l, f, l.ChooseSecrets(f, initSecrets(t, l, f, "of-the-repository")))
+	upstream := l.startFake(t, processName("", upstreamComponent))
+	prepare(t, l, f, &Secrets{})
+	if upstream.Alive() {
+		t.Error("the Git server goes on with the repository's password")
+	}
+	upstream = l.startFake(t, processName("", upstreamComponent))
+	prepare(t, l, f, &Secrets{})
+	if !upstream.Alive() {
+		t.Error("the Git server was stopped for nothing")
+	}
+}
+
 func TestOwnSecretsWithANotice(t *testing.T) {
 	none := func() (*secret.Identities, error) { return &secret.Identities{}, nil }
 	for name, test := range map[string]struct {

@@ -58,6 +58,7 @@ func TestLab(t *testing.T) {
 		{"a deleted Secret", s.deletedSecret},
 		{"the API server is killed", s.killedAPIServer},
 		{"a Flux controller is killed", s.killedController},
+		{"the upstream server is killed", s.killedUpstream},
 		{"two labs beside each other", s.twoLabs},
 		{"a busy port", s.busyPort},
 		{"no secret is shown anywhere", s.canary},
@@ -440,6 +441,15 @@ func (s *scene) killedController(t *testing.T) {
 		t.Errorf("lab sync does not say what is missing:\n%s", r.stderr)
 	}
 	s.must(t, 0, "lab", "up")
+}
+
+// Each run of the upstream server has an authority of its own. Sites that trusted the
+// one before could fetch nothing any more, those that were not raised again included.
+func (s *scene) killedUpstream(t *testing.T) {
+	s.kill(t, "/upstream")
+	s.must(t, 0, "lab", "up", "site-a")
+	s.edit(t, whoami, "replicas: 3", "replicas: 4")
+	s.must(t, 0, "lab", "sync", "--timeout=2m")
 }
 
 func (s *scene) twoLabs(t *testing.T) {

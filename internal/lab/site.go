@@ -104,34 +104,34 @@ func (l *Lab) start(s layout, components ...string) error {
 		return err
 	}
 	for _, name := range components {
-		if err := startProgram(s.component(name), s.address, running); err != nil {
+		if _, err := startProgram(s.component(name), s.address, running); err != nil {
 			return fmt.Errorf("site %s: %w", s.site.Name, err)
 		}
 	}
 	return nil
 }
 
-func startProgram(p program, address netip.Addr, running []tool.Process) error {
+func startProgram(p program, address netip.Addr, running []tool.Process) (started bool, err error) {
 	var stale []tool.Process
 	for _, process := range running {
 		if process.Name != p.daemon.Name {
 			continue
 		}
 		if slices.Equal(process.Args, append([]string{p.daemon.Path}, p.daemon.Args...)) {
-			return nil
+			return false, nil
 		}
 		stale = append(stale, process)
 	}
 	if err := tool.Stop(stale, 0); err != nil {
-		return err
+		return false, err
 	}
 	for _, port := range p.ports {
 		if err := checkPort(netip.AddrPortFrom(address, uint16(port)), p.daemon.Name); err != nil {
-			return err
+			return false, err
 		}
 	}
-	_, err := tool.Start(p.daemon)
-	return err
+	_, err = tool.Start(p.daemon)
+	return err == nil, err
 }
 
 // awaitAPI waits until the API server serves, or one of the two has died.

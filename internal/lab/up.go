@@ -94,10 +94,16 @@ func (l *Lab) up(ctx context.Context, f *fleet.Fleet, sites []*fleet.Site, repos
 	if _, err := l.serve(ctx, f, r.RepositorySecrets); err != nil {
 		return err
 	}
-	if err := l.startUpstream(ctx, f, r.Slot, l.credentialsFile(secrets), programs); err != nil {
+	anew, err := l.startUpstream(ctx, f, r.Slot, l.credentialsFile(secrets), programs)
+	if err != nil {
 		return err
 	}
 	report("", Serving)
+	if anew {
+		if err := l.trustUpstream(f, r, programs); err != nil {
+			return err
+		}
+	}
 	var layouts []layout
 	for _, site := range sites {
 		address := siteAddress(r.Slot, site.Facts.ClusterID)
@@ -110,10 +116,7 @@ func (l *Lab) up(ctx context.Context, f *fleet.Fleet, sites []*fleet.Site, repos
 				return err
 			}
 		}
-		layouts = append(layouts, layout{
-			site: site, address: address, upstream: upstreamAddress(r.Slot), dir: l.siteDir(site.Name),
-			group: l.dir, caFile: l.upstreamCA(), pki: certificates, programs: programs,
-		})
+		layouts = append(layouts, l.layout(site, r.Slot, certificates, programs))
 		if !contains(r.Sites, site.Name) {
 			r.Sites = append(r.Sites, site.Name)
 		}
@@ -134,6 +137,40 @@ func (l *Lab) up(ctx context.Context, f *fleet.Fleet, sites []*fleet.Site, repos
 	return group.Wait()
 }
 
+func (l *Lab) layout(site *fleet.Site, slot int, certificates pki, programs Programs) layout {
+	return layout{
+		site: site, address: siteAddress(slot, site.Facts.ClusterID), upstream: upstreamAddress(slot), dir: l.siteDir(site.Name),
+		group: l.dir, caFile: l.upstreamCA(), pki: certificates, programs: programs,
+	}
+}
+
+// trustUpstream starts every source-controller that runs anew: it reads the authority
+// of the upstream server once, and each run of that server has another.
+func (l *Lab) trustUpstream(f *fleet.Fleet, r record, programs Programs) error {
+	const component = "source-controller"
+	running, err := l.Processes()
+	if err != nil {
+		return err
+	}
+	for _, name := range r.Sites {
+		stale := slices.DeleteFunc(slices.Clone(running), func(p tool.Process) bool { return p.Name != processName(name, component) })
+		site, ok := f.Site(name)
+		if len(stale) == 0 || !ok {
+			continue
+		}
+		if err := tool.Stop(stale, 0); err != nil {
+			return err
+		}
+		if err := l.start(l.layout(site, r.Slot, l.pki(name), programs), component); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pki are the certificates of a raised site.
+func (l *Lab) pki(site string) pki { return pki{dir: filepath.Join(l.siteDir(site), "pki")} }
+
 // writeKubeconfig writes the administrator's kubeconfig of all raised sites.
 func (l *Lab) writeKubeconfig(f *fleet.Fleet, r record) error {
 	var contexts []kubeconfigContext
@@ -145,7 +182,7 @@ func (l *Lab) writeKubeconfig(f *fleet.Fleet, r record) error {
 		address := netip.AddrPortFrom(siteAddress(r.Slot, site.Facts.ClusterID), apiserverPort)
 		contexts = append(contexts, kubeconfigContext{
 			name: name, server: "https://" + address.String(), user: "admin",
-			pki: pki{dir: filepath.Join(l.siteDir(name), "pki")},
+			pki: l.pki(name),
 		})
 	}
 	config, err := kubeconfig(contexts)
@@ -180,8 +217,9 @@ type upstreamCharts struct {
 	Chart string `json:"chart"`
 }
 
-// startUpstream starts what answers the production URLs, unless it runs.
-func (l *Lab) startUpstream(ctx context.Context, f *fleet.Fleet, slot int, credentials string, programs Programs) error {
+// startUpstream starts what answers the production URLs, unless it runs; anew says that
+// it did.
+func (l *Lab) startUpstream(ctx context.Context, f *fleet.Fleet, slot int, credentials string, programs Programs) (anew bool, err error) {
 	address := upstreamAddress(slot)
 	config := upstreamConfig{
 		Listen:  netip.AddrPortFrom(address, upstreamPort).String(),
@@ -199,7 +237,7 @@ func (l *Lab) startUpstream(ctx context.Context, f *fleet.Fleet, slot int, crede
 	for _, site := range f.Sites {
 		r, err := remoteOf(site)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if !contains(config.Git.Hosts, r.host) {
 			config.Git.Hosts = append(config.Git.Hosts, r.host)
@@ -207,31 +245,31 @@ func (l *Lab) startUpstream(ctx context.Context, f *fleet.Fleet, slot int, crede
 	}
 	data, err := json.MarshalIndent(config, "", "  ")
 	if err != nil {
-		return fmt.Errorf("writing the configuration of the lab's upstreams: %w", err)
+		return false, fmt.Errorf("writing the configuration of the lab's upstreams: %w", err)
 	}
 	file := filepath.Join(l.dir, "upstream.json")
 	old, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("reading the configuration of the lab's upstreams: %w", err)
+		return false, fmt.Errorf("reading the configuration of the lab's upstreams: %w", err)
 	}
 	running, err := l.Processes()
 	if err != nil {
-		return err
+		return false, err
 	}
 	name := processName("", upstreamComponent)
 	if string(old) != string(data) {
 		if err := writeFile(file, data); err != nil {
-			return err
+			return false, err
 		}
 		stale := slices.DeleteFunc(slices.Clone(running), func(p tool.Process) bool { return p.Name != name })
 		if err := tool.Stop(stale, 0); err != nil {
-			return err
+			return false, err
 		}
 		running = nil
 	}
 	git, err := tool.Find("git")
 	if err != nil {
-		return err
+		return false, err
 	}
 	p := program{
 		daemon: tool.Daemon{
@@ -241,10 +279,10 @@ func (l *Lab) startUpstream(ctx context.Context, f *fleet.Fleet, slot int, crede
 		},
 		ports: []int{upstreamPort, proxyPort},
 	}
-	if err := startProgram(p, address, running); err != nil {
-		return err
+	if anew, err = startProgram(p, address, running); err != nil {
+		return false, err
 	}
-	return l.awaitUpstream(ctx, "http://"+config.Listen+"/healthz", name)
+	return anew, l.awaitUpstream(ctx, "http://"+config.Listen+"/healthz", name)
 }
 
 func (l *Lab) awaitUpstream(ctx context.Context, url, name string) error {

@@ -494,8 +494,8 @@ func (s *scene) busyPort(t *testing.T) {
 		t.Errorf("a failed up leaves %v", processes)
 	}
 	s.must(t, 0, "lab", "up") // resumes from the state
-	if replicas, _, _ := unstructured.NestedInt64(get(t, s.cluster(t, "site-b"), "Deployment", "whoami", "whoami").Object, "spec", "replicas"); replicas != 3 {
-		t.Errorf("the state was not kept: whoami has %d replicas, want 3", replicas)
+	if replicas, _, _ := unstructured.NestedInt64(get(t, s.cluster(t, "site-b"), "Deployment", "whoami", "whoami").Object, "spec", "replicas"); replicas != 4 {
+		t.Errorf("the state was not kept: whoami has %d replicas, want 4", replicas)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -28,6 +29,8 @@ import (
 type Programs struct {
 	ControlPlane string // etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok
 	Upstream     string // answers the production URLs
+	WireGuard    string // wireguard-go, for hosts whose kernel has none
+	K3s          string // folder of k3s's artefacts for hosts, by version
 	Source       string // Flux's controllers
 	Kustomize    string
 	Helm         string
@@ -42,25 +45,37 @@ const reportInterval = 3 * time.Second
 
 // target is one program to build.
 type target struct {
-	name, importPath string
-	version          bool // carries the Kubernetes version
+	file, importPath string
+	linker           string // flags, which carry the version
 }
 
-func targets() []target {
-	return []target{
-		{"controlplane", "archipel/lab/cmd/controlplane", true},
-		{"source-controller", "github.com/fluxcd/source-controller", false},
-		{"kustomize-controller", "github.com/fluxcd/kustomize-controller", false},
-		{"helm-controller", "github.com/fluxcd/helm-controller", false},
-		{"notification-controller", "github.com/fluxcd/notification-controller", false},
-		{"upstream", "archipel/lab/cmd/upstream", false},
+// targets returns what to build for a version of Kubernetes.
+func targets(kubernetes string) []target {
+	all := []target{
+		{"bin/controlplane", "archipel/lab/cmd/controlplane", versionFlags(kubernetes)},
+		{"bin/source-controller", "github.com/fluxcd/source-controller", ""},
+		{"bin/kustomize-controller", "github.com/fluxcd/kustomize-controller", ""},
+		{"bin/helm-controller", "github.com/fluxcd/helm-controller", ""},
+		{"bin/notification-controller", "github.com/fluxcd/notification-controller", ""},
+		{"bin/upstream", "archipel/lab/cmd/upstream", ""},
+		{"bin/wireguard-go", "golang.zx2c4.com/wireguard", ""},
 	}
+	for _, version := range k3sVersions(kubernetes) {
+		all = append(all, target{path.Join("k3s", version, "k3s"), "archipel/lab/cmd/k3s", " -X main.version=" + version})
+	}
+	return all
+}
+
+// k3sVersions are two, so that there is something to upgrade to.
+func k3sVersions(kubernetes string) []string {
+	return []string{kubernetes + "+k3s1", kubernetes + "+k3s2"}
 }
 
 func programsIn(dir string) Programs {
 	bin := func(name string) string { return filepath.Join(dir, "bin", name) }
 	return Programs{
 		ControlPlane: bin("controlplane"), Upstream: bin("upstream"),
+		WireGuard: bin("wireguard-go"), K3s: filepath.Join(dir, "k3s"),
 		Source: bin("source-controller"), Kustomize: bin("kustomize-controller"),
 		Helm: bin("helm-controller"), Notification: bin("notification-controller"),
 		Stages:      filepath.Join(dir, "stages.yaml"),
@@ -193,15 +208,12 @@ func (l *Lab) buildInto(ctx context.Context, work string, report func(string)) e
 	if err != nil {
 		return err
 	}
-	for i, t := range targets() {
-		step := fmt.Sprintf("building %s (%d of %d)", t.name, i+1, len(targets()))
+	all := targets(kubernetes)
+	for i, t := range all {
+		step := fmt.Sprintf("building %s (%d of %d)", path.Base(t.file), i+1, len(all))
 		report(step)
-		linker := "-s -w"
-		if t.version {
-			linker += versionFlags(kubernetes)
-		}
 		args := append([]string{"build"}, buildFlags()...)
-		args = append(args, "-v", "-ldflags="+linker, "-o", filepath.Join(work, "bin", t.name), t.importPath)
+		args = append(args, "-v", "-ldflags=-s -w"+t.linker, "-o", filepath.Join(work, filepath.FromSlash(t.file)), t.importPath)
 		command := l.goCommand("", args...)
 		compiled, said := 0, time.Time{}
 		// The compiler names each package that it compiles, and each module that it downloads.
@@ -220,7 +232,52 @@ func (l *Lab) buildInto(ctx context.Context, work string, report func(string)) e
 		}
 	}
 	report("packing charts and Flux's manifests")
-	return l.pack(ctx, work)
+	if err := l.packK3s(ctx, work, k3sVersions(kubernetes)); err != nil {
+		return err
+	}
+	return l.pack(ctx, work, kubernetes)
+}
+
+// emptyImages is a tar archive without files, compressed by Zstandard: the
+// nodes of the lab run no containers.
+const emptyImages = "\x28\xb5\x2f\xfd" + // magic number
+	"\x60\x00\x03" + // one segment of 1024 bytes
+	"\x03\x20\x00\x00" // the last block: 1024 times zero
+
+// packK3s puts beside each k3s what a release of it holds: the checksums and
+// the images, under the names that they have for this architecture.
+func (l *Lab) packK3s(ctx context.Context, work string, versions []string) error {
+	out, err := tool.Run(ctx, l.goCommand("", "env", "GOARCH"))
+	if err != nil {
+		return err
+	}
+	arch := strings.TrimSpace(string(out))
+	for _, version := range versions {
+		dir := filepath.Join(programsIn(work).K3s, version)
+		binary := "k3s"
+		if arch != "amd64" {
+			binary += "-" + arch
+			if err := os.Rename(filepath.Join(dir, "k3s"), filepath.Join(dir, binary)); err != nil {
+				return err
+			}
+		}
+		images := "k3s-airgap-images-" + arch + ".tar.zst"
+		if err := os.WriteFile(filepath.Join(dir, images), []byte(emptyImages), 0o644); err != nil {
+			return err
+		}
+		var sums strings.Builder
+		for _, name := range []string{binary, images} {
+			data, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(data), name)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "sha256sum-"+arch+".txt"), []byte(sums.String()), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // versionFlags makes Kubernetes report itself as k3s would: kubectl and charts
@@ -248,13 +305,13 @@ func (l *Lab) moduleVersion(ctx context.Context, folder, name string) (string, e
 
 // pack makes what Upstream serves and what the bootstrap applies from the files
 // of the modules that lab/go.mod and lab/manifests/go.mod pin.
-func (l *Lab) pack(ctx context.Context, work string) error {
+func (l *Lab) pack(ctx context.Context, work, kubernetes string) error {
 	served, err := tool.Run(ctx, l.goCommand("manifests", "mod", "download", "-json"))
 	if err != nil {
 		return err
 	}
 	args := []string{"mod", "download", "-json", "sigs.k8s.io/kwok", "github.com/fluxcd/flux2/v2"}
-	for _, t := range targets() {
+	for _, t := range targets(kubernetes) {
 		if strings.HasPrefix(t.importPath, "github.com/fluxcd/") {
 			args = append(args, t.importPath)
 		}

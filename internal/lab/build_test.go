@@ -1,6 +1,8 @@
 package lab
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -206,5 +208,53 @@ func TestParseObjectsTakesCommentsAfterMarks(t *testing.T) {
 	objects, err := parseObjects([]byte("kind: A\n--- # next\nkind: B\n"))
 	if err != nil || len(objects) != 2 {
 		t.Errorf("got %d objects, %v", len(objects), err)
+	}
+}
+
+// TestTargets holds the file names against what the lab looks for.
+func TestTargets(t *testing.T) {
+	programs := programsIn("/cache")
+	want := []string{
+		programs.ControlPlane, programs.Upstream, programs.Source, programs.Kustomize, programs.Helm, programs.Notification,
+		programs.WireGuard, programs.K3s + "/v1.36.4+k3s1/k3s", programs.K3s + "/v1.36.4+k3s2/k3s",
+	}
+	var got []string
+	for _, target := range targets("v1.36.4") {
+		got = append(got, filepath.Join("/cache", target.file))
+		if strings.Contains(target.file, "k3s2") && target.linker != " -X main.version=v1.36.4+k3s2" {
+			t.Errorf("%s is linked with %q", target.file, target.linker)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+func TestPackK3s(t *testing.T) {
+	l := newLab(t)
+	write(t, l.config.Repository, "lab/go.mod", "module archipel/lab\n\ngo 1.26\n")
+	for arch, binary := range map[string]string{"amd64": "k3s", "arm64": "k3s-arm64"} {
+		work := t.TempDir()
+		write(t, work, "k3s/v1.36.4+k3s1/k3s", "program\n")
+		l.config.Environment = append(l.config.Environment, "GOARCH="+arch)
+		if err := l.packK3s(t.Context(), work, []string{"v1.36.4+k3s1"}); err != nil {
+			t.Fatal(err)
+		}
+		sums, err := os.ReadFile(filepath.Join(work, "k3s/v1.36.4+k3s1/sha256sum-"+arch+".txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		images := "k3s-airgap-images-" + arch + ".tar.zst"
+		want := fmt.Sprintf("%x  %s\n%x  %s\n", sha256.Sum256([]byte("program\n")), binary, sha256.Sum256([]byte(emptyImages)), images)
+		if string(sums) != want {
+			t.Errorf("%s: got %s", arch, sums)
+		}
+		for _, name := range []string{binary, images} {
+			if _, err := os.Stat(filepath.Join(work, "k3s/v1.36.4+k3s1", name)); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }

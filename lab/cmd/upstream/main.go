@@ -21,10 +21,12 @@ import (
 
 const usage = `usage: upstream pack --modules FILE --out DIR
        upstream serve --config FILE
+       upstream forward --network FILE --ways LISTEN=TO,...
 
 pack makes what is served from the files of Go modules; FILE holds the output of
 "go mod download -json" (- reads it from standard input). It prints what it made.
-serve answers until it is told to stop (SIGINT, SIGTERM).
+serve answers until it is told to stop (SIGINT, SIGTERM). forward passes
+connections on into another network namespace, until it is told to stop.
 `
 
 // Exit codes.
@@ -50,8 +52,9 @@ var (
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	log := slog.New(slog.NewJSONHandler(stderr, nil))
 	verbs := map[string]func(context.Context, []string, io.Reader, io.Writer, *slog.Logger) error{
-		"pack":  runPack,
-		"serve": runServe,
+		"pack":    runPack,
+		"serve":   runServe,
+		"forward": runForward,
 	}
 	var verb func(context.Context, []string, io.Reader, io.Writer, *slog.Logger) error
 	if len(args) > 0 {

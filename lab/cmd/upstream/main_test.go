@@ -68,6 +68,9 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"pack", "--modules", "/nowhere", "--out", "x"}, exitFailed, "no such file"},
 		{[]string{"serve", "--help"}, exitClean, ""},
 		{[]string{"serve", "--config", config("0.0.0.0:0")}, exitUsage, "not a loopback address"},
+		{[]string{"forward", "--network", "x", "--ways", "127.0.0.1:1"}, exitUsage, "ADDRESS:PORT=ADDRESS:PORT"},
+		{[]string{"forward", "--network", "x", "--ways", "0.0.0.0:1=127.0.0.1:1"}, exitUsage, "no loopback address"},
+		{[]string{"forward", "--network", "/nowhere", "--ways", "127.0.0.1:1=127.0.0.1:1"}, exitFailed, "no such file"},
 		{[]string{"serve", "--config", config(busy.Addr().String())}, exitFailed, "address already in use"},
 		{[]string{"serve", "--config", config("127.0.0.1:0")}, exitClean, "stopped"},
 	} {

@@ -24,6 +24,9 @@ type Config struct {
 	Listen string `json:"listen"`
 	// Proxy is the address of the CONNECT proxy.
 	Proxy string `json:"proxy"`
+	// AnyAddress allows addresses other than loopback ones: in a network of the lab's
+	// own that others cannot reach.
+	AnyAddress bool `json:"anyAddress,omitempty"`
 	// CA is the file that the certificate of the proxy's authority is written to.
 	CA string `json:"ca"`
 	// Content is a folder that pack wrote. Needed for charts and registries.
@@ -88,7 +91,7 @@ func (c Config) check() error {
 	fail := func(format string, values ...any) { problems = append(problems, fmt.Errorf(format, values...)) }
 
 	for _, address := range []struct{ name, value string }{{"listen", c.Listen}, {"proxy", c.Proxy}} {
-		if err := loopback(address.value); err != nil {
+		if err := loopback(address.value); err != nil && !c.AnyAddress {
 			fail("%s: %w", address.name, err)
 		}
 	}

@@ -93,6 +93,7 @@ func inventoryRules() []Rule {
 		sitesMissing(),
 		varsUnused(),
 		versionInexact(),
+		wireGuardEndpointInvalid(),
 		yamlUnsupported(),
 	}
 }

@@ -26,6 +26,7 @@ const (
 // Run runs archipel with args (without the program's name) and returns its exit code.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	env := processEnv(stdin, stdout, stderr)
+	env.Args = args
 	root := newRootCmd(env)
 	root.SetArgs(args)
 	root.SetIn(stdin)
@@ -124,12 +125,18 @@ configuration; 3 could not finish; 130 interrupted.`,
 		return hintError{usageError{err}, cmd.CommandPath() + " --help lists the flags"}
 	})
 	root.AddCommand(
+		newBootstrapCmd(env),
 		newStatusCmd(env),
 		newRenderCmd(env),
 		newLintCmd(env),
 		newSiteCmd(env),
 		newLockCmd(env),
 		newDiffCmd(env),
+		newNodeCmd(env),
+		newUpgradeCmd(env),
+		newBackupCmd(env),
+		newRestoreCmd(env),
+		newResetCmd(env),
 		newSecretCmd(env),
 		newHooksCmd(env),
 		newLabCmd(env),

@@ -13,8 +13,9 @@ type Env struct {
 	Getenv         func(string) string
 	Environ        []string // key=value, what programs that archipel starts may inherit
 	Now            func() time.Time
-	Program        string // how archipel was called, so that what it advises can be pasted
-	Dir            string // where to look for the repository: --dir, or the working directory
+	Args           []string // what follows it; no secret is ever given so
+	Program        string   // how archipel was called, so that what it advises can be pasted
+	Dir            string   // where to look for the repository: --dir, or the working directory
 }
 
 // processEnv is the Env of this process.

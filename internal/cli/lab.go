@@ -32,6 +32,9 @@ real control plane (etcd, kube-apiserver, kube-controller-manager, scheduler),
 nodes simulated by kwok with the names and addresses of the inventory, and the
 real Flux controllers. It needs no network, no containers and no root.
 
+With --hosts it is the other half: containers with systemd and SSH as the nodes,
+which archipel bootstrap takes to Ready as real machines. That needs root.
+
 A proxy answers the production URLs from this machine, so that nothing in the
 tree is changed for the lab. The secrets are the repository's when your age
 identity opens them; otherwise the lab makes its own and encrypts them with
@@ -40,7 +43,9 @@ SOPS. Pods are simulated: they are Ready, and run nothing.
 State lies under $XDG_STATE_HOME/archipel/lab, programs under
 $XDG_CACHE_HOME/archipel/lab.`,
 		newLabBuildCmd(env, &name), newLabUpCmd(env, &name), newLabSyncCmd(env, &name), newLabStatusCmd(env, &name),
-		newLabVerifyCmd(env, &name), newLabLogsCmd(env, &name), newLabKubeconfigCmd(env, &name), newLabDownCmd(env, &name))
+		newLabVerifyCmd(env, &name), newLabLogsCmd(env, &name), newLabKubeconfigCmd(env, &name), newLabDownCmd(env, &name),
+		newLabExecCmd(env, &name), newLabCutCmd(env, &name), newLabHealCmd(env, &name), newLabLossCmd(env, &name),
+		newLabKillCmd(env, &name), newLabStartCmd(env, &name))
 	cmd.PersistentFlags().StringVar(&name, "name", "", "`name` of the lab, to have several of one repository (default $ARCHIPEL_LAB, else one per checkout)")
 	return cmd
 }
@@ -147,6 +152,7 @@ func buildLab(ctx context.Context, env *Env, l *lab.Lab) (lab.Programs, error) {
 }
 
 type labUpOptions struct {
+	hostsUpOptions
 	noWait  bool
 	timeout time.Duration
 }
@@ -158,9 +164,18 @@ func newLabUpCmd(env *Env, name *string) *cobra.Command {
 		Short: "Raise sites, or repair and resume what is there",
 		Long: `Raise sites of the fleet, all by default, wait until everything on them is ready
 and show their status. What runs already is left alone, so running it again
-repairs a lab. Ctrl-C stops what was started and leaves nothing.`,
+repairs a lab. Ctrl-C stops what was started and leaves nothing.
+
+With --hosts each node of the inventory is a container with systemd and SSH, in
+a network of the lab's own with a router between the sites. archipel bootstrap
+then works on them as on real machines. k3s is a stand-in that runs the real
+control plane; --k3s names a folder, <folder>/<version>/k3s and what is released
+beside it, or a URL like that of k3s's releases, for the real one: that was not
+tried here. It needs root, podman, crun and mmdebstrap. The first time it builds
+an image from the apt sources of this machine, which takes about 2 minutes.`,
 		Example: `  archipel lab up
-  archipel lab up site-a`,
+  archipel lab up site-a
+  archipel lab up --hosts`,
 		ValidArgsFunction: completeSites(env),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runLabUp(cmd.Context(), env, *name, args, options)
@@ -168,10 +183,14 @@ repairs a lab. Ctrl-C stops what was started and leaves nothing.`,
 	}
 	cmd.Flags().BoolVar(&options.noWait, "no-wait", false, "return as soon as Flux runs")
 	cmd.Flags().DurationVar(&options.timeout, "timeout", 10*time.Minute, "longest `time` to wait until all is ready")
+	addHostsUpFlags(cmd, &options.hostsUpOptions)
 	return cmd
 }
 
 func runLabUp(ctx context.Context, env *Env, name string, names []string, options labUpOptions) error {
+	if err := options.check(); err != nil {
+		return err
+	}
 	scene, err := openLabScene(env, name, names)
 	if err != nil {
 		return err
@@ -191,6 +210,12 @@ func runLabUp(ctx context.Context, env *Env, name string, names []string, option
 		if _, err := render.Root(scene.repository.FS(), site.Name); err != nil {
 			return configError{err}
 		}
+	}
+	if options.hosts {
+		return runLabUpHosts(ctx, env, scene, options)
+	}
+	if scene.lab.OfHosts() {
+		return otherKind(env, scene.lab)
 	}
 	programs, err := buildLab(ctx, env, scene.lab)
 	if err != nil {
@@ -408,6 +433,11 @@ func runLabStatus(ctx context.Context, env *Env, name string, names []string, op
 	if scene.sites, err = scene.raisedSites(names); err != nil {
 		return err
 	}
+	if scene.lab.OfHosts() {
+		if err := showFaults(env, scene); err != nil {
+			return err
+		}
+	}
 	targets, inLab, err := statusTargets(env, scene.sites, options, scene.lab)
 	if err != nil {
 		return err
@@ -429,7 +459,7 @@ func newLabLogsCmd(env *Env, name *string) *cobra.Command {
 a site it is the log of the upstream server, which names every URL that was
 asked for and refused.
 
-` + strings.Join(term.Wrap("Components: "+strings.Join(lab.Components(), ", ")+".", helpWidth), "\n"),
+` + strings.Join(term.Wrap("Components: "+strings.Join(lab.Components(), ", ")+". In a lab with hosts the components are the nodes, and the logs their journals.", helpWidth), "\n"),
 		Example: `  archipel lab logs site-a kustomize-controller --follow
   archipel lab logs`,
 		Args: cobra.MaximumNArgs(2),
@@ -456,6 +486,13 @@ func runLabLogs(ctx context.Context, env *Env, name string, args []string, optio
 	defer scene.repository.Close()
 	if _, err := scene.raisedSites(args[:min(len(args), 1)]); err != nil {
 		return err
+	}
+	if len(args) > 0 && scene.lab.OfHosts() {
+		nodes := args[1:]
+		if len(nodes) == 0 {
+			nodes = nodesOf(env, args[0])
+		}
+		return hostLogs(ctx, env, scene, nodes, options)
 	}
 	var files []string
 	switch len(args) {
@@ -527,13 +564,13 @@ the site.`,
 		Example: `  export KUBECONFIG=$(archipel lab kubeconfig)
   kubectl --context site-a get nodes`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return runLabKubeconfig(env, *name)
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runLabKubeconfig(cmd.Context(), env, *name)
 		},
 	}
 }
 
-func runLabKubeconfig(env *Env, name string) error {
+func runLabKubeconfig(ctx context.Context, env *Env, name string) error {
 	scene, err := openLabScene(env, name, nil)
 	if err != nil {
 		return err
@@ -541,6 +578,11 @@ func runLabKubeconfig(env *Env, name string) error {
 	defer scene.repository.Close()
 	if _, err := scene.raisedSites(nil); err != nil {
 		return err
+	}
+	if scene.lab.OfHosts() {
+		if err := fetchKubeconfigs(ctx, env, scene); err != nil {
+			return err
+		}
 	}
 	_, err = fmt.Fprintln(env.Stdout, scene.lab.Kubeconfig())
 	return err

@@ -250,13 +250,18 @@ func checkValue(text string) (string, error) {
 
 // agree asks before something changes. Without a terminal only --yes agrees.
 func agree(ctx context.Context, env *Env, yes bool, question string) error {
+	return agreeWith(ctx, env, yes, "this changes files", question+" [y/N] ", "y", "yes")
+}
+
+// agreeWith asks for one of some answers before something happens.
+func agreeWith(ctx context.Context, env *Env, yes bool, what, question string, wanted ...string) error {
 	if yes {
 		return nil
 	}
 	if _, ok := terminal(env.Stdin); !ok {
-		return hintError{usageError{errors.New("this changes files, and there is no terminal to ask on")}, "--yes agrees beforehand"}
+		return hintError{usageError{fmt.Errorf("%s, and there is no terminal to ask on", what)}, "--yes agrees beforehand"}
 	}
-	fmt.Fprint(env.Stderr, question+" [y/N] ")
+	fmt.Fprint(env.Stderr, question)
 	answers := make(chan string, 1)
 	go func() {
 		var answer string
@@ -267,7 +272,7 @@ func agree(ctx context.Context, env *Env, yes bool, question string) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case answer := <-answers:
-		if strings.EqualFold(answer, "y") || strings.EqualFold(answer, "yes") {
+		if slices.ContainsFunc(wanted, func(w string) bool { return strings.EqualFold(answer, w) }) {
 			return nil
 		}
 	}

@@ -240,10 +240,14 @@ func addDeaths(s *status.Snapshot, inLab map[string]bool, l *lab.Lab) {
 			if !death.Since.IsZero() { // nobody has recorded when it ended
 				message += fmt.Sprintf("; its log ends at %s with: %s", death.Since.Format(time.TimeOnly), death.Last)
 			}
+			kind, hint := "Process", "archipel lab up starts it again"
+			if death.Host {
+				kind, hint = "Host", "archipel lab start "+death.Component+" switches it on again"
+			}
 			causes = append(causes, status.Cause{
-				Object: status.Ref{Kind: "Process", Name: death.Component},
+				Object: status.Ref{Kind: kind, Name: death.Component},
 				State:  status.Failed, Reason: "NotRunning", Message: message,
-				Hint: "archipel lab up starts it again", Affects: []status.Ref{},
+				Hint: hint, Affects: []status.Ref{},
 			})
 		}
 		if len(causes) > 0 {

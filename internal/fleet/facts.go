@@ -201,7 +201,7 @@ func (inv *inventory) decodeFacts() {
 // reportNames reports missing facts and names that look like a fact's. A
 // mistyped name is why a fact is missing, which is one problem.
 func (inv *inventory) reportNames(missing []*fact, all []variables) {
-	known := []string{"ansible_host", "node_ip"}
+	known := nodeVariables()
 	for _, f := range inv.facts {
 		known = append(known, f.name)
 	}

@@ -80,7 +80,10 @@ func describe(f *Fleet) string {
 // variablesOf writes what the variables that are no facts come to on each host,
 // so that precedence is tested where there is no Ansible too.
 func variablesOf(t *testing.T, repo fs.FS, fleet *Fleet) string {
-	known := map[string]bool{"ansible_host": true, "node_ip": true}
+	known := map[string]bool{}
+	for _, name := range nodeVariables() {
+		known[name] = true
+	}
 	for _, f := range facts() {
 		known[f.name] = true
 	}

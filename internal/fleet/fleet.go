@@ -39,11 +39,14 @@ const (
 
 // Node is one machine of a site.
 type Node struct {
-	Name     string     // the inventory's host name, a DNS name
-	Role     Role       // what k3s runs on it
-	Address  netip.Addr // node_ip, by default ansible_host; what other nodes and sites reach
-	SSHHost  string     // ansible_host, by default the name: where Ansible connects to
-	Position finding.Position
+	Name    string     // the inventory's host name, a DNS name
+	Role    Role       // what k3s runs on it
+	Address netip.Addr // node_ip, by default ansible_host; what other nodes and sites reach
+	SSHHost string     // ansible_host, by default the name: where Ansible connects to
+	// WireGuardEndpoint is where the gateways of other sites reach this node: wireguard_endpoint,
+	// by default its address and WireGuard's port.
+	WireGuardEndpoint string
+	Position          finding.Position
 }
 
 // Facts are what a site's inventory says about the site as a whole. A fact with

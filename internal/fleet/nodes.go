@@ -5,9 +5,17 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 
 	"archipel/internal/finding"
 )
+
+// nodeVariables are the variables of a node that archipel reads.
+func nodeVariables() []string { return []string{"ansible_host", "node_ip", "wireguard_endpoint"} }
+
+// wireGuardPort is WireGuard's usual port, on which the gateways listen.
+const wireGuardPort = 51820
 
 // nodes fills the site's nodes from the groups servers and agents.
 func (inv *inventory) nodes() {
@@ -95,6 +103,7 @@ func (inv *inventory) addNode(h *host, role Role, names *regexp.Regexp) {
 	if v, ok := inv.variables(h).lookup("ansible_host"); ok && inv.types.kindOf(v.node) == isString {
 		node.SSHHost = target(v.node).Value
 	}
+	node.WireGuardEndpoint = inv.endpoint(h, address)
 	inv.site.Nodes = append(inv.site.Nodes, node)
 	inv.addresses = append(inv.addresses, position)
 }
@@ -135,4 +144,33 @@ func (inv *inventory) address(h *host, at finding.Position) (netip.Addr, finding
 			"add node_ip: and the IPv4 address that the other nodes reach")
 	}
 	return a, ssh.position()
+}
+
+// endpoint is where the gateways of other sites reach a node.
+func (inv *inventory) endpoint(h *host, address netip.Addr) string {
+	standard := ""
+	if address.IsValid() {
+		standard = netip.AddrPortFrom(address, wireGuardPort).String()
+	}
+	v, ok := inv.variables(h).lookup("wireguard_endpoint")
+	if !ok {
+		return standard
+	}
+	text, ok := inv.text("wireguard_endpoint", v)
+	if !ok {
+		return standard
+	}
+	name, port := text, strconv.Itoa(wireGuardPort)
+	if head, tail, hasPort := strings.Cut(text, ":"); hasPort {
+		name, port = head, tail
+	}
+	n, isNumber := number(port)
+	// A name of DNS, or an IPv4 address, which looks like one.
+	names := regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
+	if !names.MatchString(name) || len(name) > 253 || !isNumber || n < 1 || n > 65535 {
+		inv.fail("wireguard-endpoint-invalid", v.position(), fmt.Sprintf("wireguard_endpoint of %s is %q, which is no host and port", h.name, text),
+			"write host:port, for example vpn.example.org:51820")
+		return standard
+	}
+	return name + ":" + strconv.Itoa(n)
 }

@@ -48,6 +48,7 @@ This page is generated: ` + "`make generate`" + ` writes it.
 |---|---|---|---|---|
 | ` + "`ansible_host`" + ` | IPv4 address or name | no: the node's name | Where Ansible connects to. | ` + "`198.51.100.11`" + ` |
 | ` + "`node_ip`" + ` | IPv4 address | no: ` + "`ansible_host`" + `, which must then be an address | The address that the other nodes and sites reach: the node's InternalIP. | ` + "`198.51.100.11`" + ` |
+| ` + "`wireguard_endpoint`" + ` | host:port, or a host | no: the node's address and port 51820 | Where the gateways of the other sites reach this one, for example the public side of a NAT. | ` + "`vpn.example.org:51820`" + ` |
 `)
 	return page.Bytes()
 }

@@ -186,7 +186,10 @@ func (inv *inventory) unusedIn(section, what string, known func(string) bool) {
 // playbookVars reports facts beside the playbooks, which beat those of every
 // inventory without anyone seeing it there.
 func (l *loader) playbookVars() {
-	names := map[string]bool{"ansible_host": true, "node_ip": true}
+	names := map[string]bool{}
+	for _, name := range nodeVariables() {
+		names[name] = true
+	}
 	for _, f := range l.facts {
 		names[f.name] = true
 	}

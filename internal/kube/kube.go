@@ -28,6 +28,12 @@ type Config struct {
 	// with kubectl. None means what the environment says: $KUBECONFIG, else
 	// $HOME/.kube/config.
 	Paths []string
+	// Content is a kubeconfig itself, in place of files. Without a Context its
+	// current one is opened.
+	Content []byte
+	// Server, when set, is the URL to connect to in place of the kubeconfig's, and
+	// ServerName the name or address that the server's certificate must then hold.
+	Server, ServerName string
 	// Context is the name of a context in these files; by convention a site's
 	// context is named like the site.
 	Context string
@@ -69,6 +75,9 @@ func Open(config Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
+	if config.Content != nil && config.Context == "" {
+		config.Context = merged.CurrentContext
+	}
 	if _, ok := merged.Contexts[config.Context]; !ok {
 		return nil, &NoContextError{Context: config.Context, Contexts: names(merged), Paths: paths}
 	}
@@ -76,6 +85,9 @@ func Open(config Config) (*Cluster, error) {
 	restConfig, err := client.ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("reading context %q of %s: %w", config.Context, strings.Join(paths, ", "), err)
+	}
+	if config.Server != "" {
+		restConfig.Host, restConfig.ServerName = config.Server, config.ServerName
 	}
 	return newCluster(restConfig)
 }
@@ -161,6 +173,13 @@ func load(config Config) (*api.Config, []string, error) {
 	getenv := config.Getenv
 	if getenv == nil {
 		getenv = func(string) string { return "" }
+	}
+	if config.Content != nil {
+		merged, err := clientcmd.Load(config.Content)
+		if err != nil { // it may repeat what it read
+			return nil, nil, errors.New("reading the kubeconfig: it is malformed")
+		}
+		return merged, []string{"the kubeconfig of the server"}, nil
 	}
 	paths := slices.Clone(config.Paths)
 	for _, path := range paths {

@@ -42,7 +42,10 @@ const (
 // program is one daemon of a site and what it needs.
 type program struct {
 	daemon tool.Daemon
-	ports  []int
+	// enter, when set, is a command that moves into other namespaces and then becomes
+	// the daemon.
+	enter []string
+	ports []int
 	// ready is the port of a plain HTTP /readyz, 0 when there is none.
 	ready int
 }

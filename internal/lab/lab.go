@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"archipel/internal/fleet"
+	"archipel/internal/lab/hosts"
 	"archipel/internal/tool"
 
 	"golang.org/x/sys/unix"
@@ -77,6 +78,13 @@ type record struct {
 	Sites      []string `json:"sites"` // sites that were raised and not taken down
 	// RepositorySecrets says that the sites run with the repository's secrets, not with the lab's own.
 	RepositorySecrets bool `json:"repositorySecrets,omitempty"`
+	// Hosts says that the nodes of all sites are hosts, not simulated.
+	Hosts bool `json:"hosts,omitempty"`
+	// Nodes are the hosts of each site that were raised, Image and Programs the folders
+	// that they run from.
+	Nodes    map[string][]string `json:"nodes,omitempty"`
+	Image    string              `json:"image,omitempty"`
+	Programs string              `json:"programs,omitempty"`
 }
 
 func (l *Lab) recordFile() string { return filepath.Join(l.dir, "lab.json") }
@@ -183,6 +191,11 @@ func (l *Lab) down(sites []string, keep bool) error {
 	if len(left) == 0 {
 		return l.remove()
 	}
+	if r.Hosts {
+		if err := l.removeHosts(sites); err != nil {
+			return err
+		}
+	}
 	for _, site := range sites {
 		if err := os.RemoveAll(l.siteDir(site)); err != nil {
 			return fmt.Errorf("removing the state of %s: %w", site, err)
@@ -192,7 +205,8 @@ func (l *Lab) down(sites []string, keep bool) error {
 	return l.writeRecord(r)
 }
 
-// stopSites ends the programs of sites; of the whole lab when none is named.
+// stopSites ends the programs of sites; of the whole lab when none is named, and
+// with "" what serves all.
 func (l *Lab) stopSites(sites ...string) error {
 	processes, err := l.Processes()
 	if err != nil {
@@ -207,7 +221,10 @@ func (l *Lab) stopSites(sites ...string) error {
 	}
 	// kube-apiserver holds on to its port for long after a polite request, and
 	// nothing here needs one: etcd survives being killed.
-	return tool.Stop(stop, 0)
+	if err := tool.Stop(stop, 0); err != nil || len(sites) > 0 {
+		return err
+	}
+	return hosts.RemoveCgroups(l.cgroups())
 }
 
 // remove deletes the lab's folder, and the folders above it when they are empty.
@@ -242,12 +259,20 @@ func (l *Lab) Dead(site string) ([]Death, error) {
 	for _, p := range processes {
 		running[p.Name] = true
 	}
+	r, err := l.readRecord()
+	if err != nil {
+		return nil, err
+	}
+	components := Components()
+	if r.Hosts {
+		components = r.Nodes[site]
+	}
 	var dead []Death
-	for _, component := range Components() {
+	for _, component := range components {
 		if running[processName(site, component)] {
 			continue
 		}
-		death := Death{Component: component, Log: l.LogFile(site, component)}
+		death := Death{Component: component, Log: l.LogFile(site, component), Host: r.Hosts}
 		if info, err := os.Stat(death.Log); err == nil {
 			death.Since = info.ModTime()
 			if last := lastWords(death.Log, 1); len(last) > 0 {
@@ -262,6 +287,7 @@ func (l *Lab) Dead(site string) ([]Death, error) {
 // Death is a program that should run and does not.
 type Death struct {
 	Component string
+	Host      bool      // it is a node, of a lab with hosts
 	Since     time.Time // of its last sign of life; zero when it never ran
 	Log       string
 	Last      string // what its log says last

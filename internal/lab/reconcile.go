@@ -2,7 +2,9 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 
 	"archipel/internal/kube"
 
@@ -20,6 +22,9 @@ func firstKinds() []schema.GroupVersionKind {
 
 // Open opens the cluster of a site.
 func (l *Lab) Open(site string) (*kube.Cluster, error) {
+	if _, err := os.Stat(l.Kubeconfig()); errors.Is(err, os.ErrNotExist) { // of hosts
+		return nil, errors.New("the lab has no kubeconfig yet; archipel lab kubeconfig fetches it once the site is bootstrapped")
+	}
 	return kube.Open(kube.Config{Paths: []string{l.Kubeconfig()}, Context: site})
 }
 

@@ -46,6 +46,9 @@ func (l *Lab) snapshot(ctx context.Context, f *fleet.Fleet) (revisions map[strin
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
+	if r.Hosts {
+		return l.serveHosts(ctx, f, r.RepositorySecrets)
+	}
 	return l.serve(ctx, f, r.RepositorySecrets)
 }
 

@@ -130,6 +130,14 @@ func startProgram(p program, address netip.Addr, running []tool.Process) (starte
 			return false, err
 		}
 	}
+	if len(p.enter) > 0 {
+		enter, err := tool.Find(p.enter[0])
+		if err != nil {
+			return false, err
+		}
+		p.daemon.Args = slices.Concat(p.enter[1:], []string{p.daemon.Path}, p.daemon.Args)
+		p.daemon.Path = enter
+	}
 	_, err = tool.Start(p.daemon)
 	return err == nil, err
 }
@@ -224,7 +232,7 @@ func (l *Lab) died(s layout, components []string) error {
 // Died returns a *DeadError when a program of a site does not run that should.
 func (l *Lab) Died(site string) error {
 	dead, err := l.Dead(site)
-	if err != nil || len(dead) == 0 {
+	if err != nil || len(dead) == 0 || dead[0].Host { // a site outlives some of its hosts
 		return err
 	}
 	first := dead[0]

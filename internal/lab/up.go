@@ -86,6 +86,9 @@ func (l *Lab) up(ctx context.Context, f *fleet.Fleet, sites []*fleet.Site, repos
 	if err != nil {
 		return err
 	}
+	if r.Hosts {
+		return ErrOtherKind
+	}
 	report("", "preparing secrets and serving the working tree")
 	if err := l.prepareSecrets(f, secrets); err != nil {
 		return err
@@ -94,7 +97,7 @@ func (l *Lab) up(ctx context.Context, f *fleet.Fleet, sites []*fleet.Site, repos
 	if _, err := l.serve(ctx, f, r.RepositorySecrets); err != nil {
 		return err
 	}
-	anew, err := l.startUpstream(ctx, f, r.Slot, l.credentialsFile(secrets), programs)
+	anew, err := l.startUpstream(ctx, f, upstreamOnLoopback(r.Slot), l.credentialsFile(secrets), programs)
 	if err != nil {
 		return err
 	}
@@ -198,6 +201,7 @@ func (l *Lab) upstreamCA() string { return filepath.Join(l.dir, "upstream-ca.pem
 type upstreamConfig struct {
 	Listen     string           `json:"listen"`
 	Proxy      string           `json:"proxy"`
+	AnyAddress bool             `json:"anyAddress,omitempty"`
 	CA         string           `json:"ca"`
 	Content    string           `json:"content"`
 	Git        upstreamGit      `json:"git"`
@@ -217,16 +221,41 @@ type upstreamCharts struct {
 	Chart string `json:"chart"`
 }
 
+// upstreamPlace is where the upstreams run.
+type upstreamPlace struct {
+	address netip.Addr
+	enter   []string // as in program
+	ready   func(context.Context) bool
+}
+
+// upstreamOnLoopback is the place of a lab whose nodes are simulated.
+func upstreamOnLoopback(slot int) upstreamPlace {
+	address := upstreamAddress(slot)
+	url := "http://" + netip.AddrPortFrom(address, upstreamPort).String() + "/healthz"
+	return upstreamPlace{address: address, ready: func(ctx context.Context) bool {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return false
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return false
+		}
+		response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	}}
+}
+
 // startUpstream starts what answers the production URLs, unless it runs; anew says that
 // it did.
-func (l *Lab) startUpstream(ctx context.Context, f *fleet.Fleet, slot int, credentials string, programs Programs) (anew bool, err error) {
-	address := upstreamAddress(slot)
+func (l *Lab) startUpstream(ctx context.Context, f *fleet.Fleet, place upstreamPlace, credentials string, programs Programs) (anew bool, err error) {
 	config := upstreamConfig{
-		Listen:  netip.AddrPortFrom(address, upstreamPort).String(),
-		Proxy:   netip.AddrPortFrom(address, proxyPort).String(),
-		CA:      l.upstreamCA(),
-		Content: programs.Content,
-		Git:     upstreamGit{Root: l.gitDir(), Credentials: credentials},
+		Listen:     netip.AddrPortFrom(place.address, upstreamPort).String(),
+		Proxy:      netip.AddrPortFrom(place.address, proxyPort).String(),
+		AnyAddress: !place.address.IsLoopback(),
+		CA:         l.upstreamCA(),
+		Content:    programs.Content,
+		Git:        upstreamGit{Root: l.gitDir(), Credentials: credentials},
 		// Where the tree pulls from; a URL that is missing here is refused, and the proxy logs it.
 		Charts: []upstreamCharts{
 			{Host: "helm.cilium.io", Path: "/", Chart: "cilium"},
@@ -277,26 +306,19 @@ func (l *Lab) startUpstream(ctx context.Context, f *fleet.Fleet, slot int, crede
 			Env: []string{"PATH=" + filepath.Dir(git), "HOME=" + l.dir},
 			Log: l.LogFile("", upstreamComponent),
 		},
-		ports: []int{upstreamPort, proxyPort},
+		enter: place.enter,
 	}
-	if anew, err = startProgram(p, address, running); err != nil {
+	if len(p.enter) == 0 { // else in a network where nobody else listens
+		p.ports = []int{upstreamPort, proxyPort}
+	}
+	if anew, err = startProgram(p, place.address, running); err != nil {
 		return false, err
 	}
-	return anew, l.awaitUpstream(ctx, "http://"+config.Listen+"/healthz", name)
+	return anew, l.awaitUpstream(ctx, place, name)
 }
 
-func (l *Lab) awaitUpstream(ctx context.Context, url, name string) error {
-	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return err
-		}
-		if response, err := http.DefaultClient.Do(request); err == nil {
-			response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
+func (l *Lab) awaitUpstream(ctx context.Context, place upstreamPlace, name string) error {
+	for !place.ready(ctx) {
 		running, err := l.Processes()
 		if err != nil {
 			return err
@@ -309,6 +331,7 @@ func (l *Lab) awaitUpstream(ctx context.Context, url, name string) error {
 			return err
 		}
 	}
+	return nil
 }
 
 // checkSpace fails when the file system of dir has less than need bytes left.

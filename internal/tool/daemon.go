@@ -32,6 +32,12 @@ const (
 	nameVariable  = "ARCHIPEL_DAEMON_NAME"
 )
 
+// Marks are the variables of an environment that make a process a daemon of a
+// group, for one that another program starts.
+func Marks(group, name string) []string {
+	return []string{groupVariable + "=" + group, nameVariable + "=" + name}
+}
+
 // Process is a daemon that runs.
 type Process struct {
 	PID   int
@@ -51,7 +57,7 @@ func Start(d Daemon) (Process, error) {
 		return Process{}, fmt.Errorf("starting %s: %w", d.Name, err)
 	}
 	cmd := exec.Command(d.Path, d.Args...)
-	cmd.Env = append(append([]string{}, d.Env...), groupVariable+"="+d.Group, nameVariable+"="+d.Name)
+	cmd.Env = append(append([]string{}, d.Env...), Marks(d.Group, d.Name)...)
 	cmd.Dir = filepath.Dir(d.Log)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

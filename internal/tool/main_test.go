@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -102,6 +103,15 @@ func programs() map[string]func(args []string) int {
 			}
 			fmt.Fprintln(os.Stderr, "ready")
 			pause()
+			return 0
+		},
+		// parent: runs the program wait through Run, to end with it.
+		"parent": func([]string) int {
+			_, err := Run(context.Background(), Command{
+				Name: os.Args[0], Env: environment("wait"), DieWithParent: true,
+				Line: func(string) { fmt.Fprintln(os.Stderr, "ready") },
+			})
+			fmt.Fprintln(os.Stderr, err)
 			return 0
 		},
 		"exit": func([]string) int { return 0 },

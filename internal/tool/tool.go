@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -25,6 +26,14 @@ type Command struct {
 	In   io.Reader
 	// Line, when set, gets every line of stderr as it comes, without its end.
 	Line func(string)
+	// Out, when set, gets every line of stdout as it comes, without its end; Run then
+	// returns nothing.
+	Out func(string)
+	// Files are what the program inherits, as descriptors 3, 4 and so on. They stay
+	// the caller's to close.
+	Files []*os.File
+	// DieWithParent ends the program when this process ends, even by a SIGKILL.
+	DieWithParent bool
 	// Grace is how long the program may take to end after an interrupt; 0 means 10 s.
 	Grace time.Duration
 }
@@ -40,18 +49,44 @@ const errorLines, lineLimit = 15, 4 << 10
 // and its children are interrupted, then killed. The error of a program that
 // failed holds the last lines of its stderr; what it printed on stdout is returned too.
 func Run(ctx context.Context, c Command) ([]byte, error) {
+	var stdout bytes.Buffer
+	if c.Out == nil {
+		err := Stream(ctx, c, &stdout)
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		return stdout.Bytes(), err
+	}
+	outPipe, writer := io.Pipe()
+	read := make(chan struct{})
+	go func() { defer close(read); readLines(outPipe, c.Out) }()
+	err := Stream(ctx, c, writer)
+	_ = writer.Close() // never fails for a pipe in memory
+	<-read
+	return nil, err
+}
+
+// Stream is Run that writes what the program prints on stdout to w.
+func Stream(ctx context.Context, c Command, w io.Writer) error {
 	path, err := Find(c.Name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	cmd := exec.CommandContext(ctx, path, c.Args...)
 	cmd.Env, cmd.Dir, cmd.Stdin = c.Env, c.Dir, c.In
 	// A process group of its own: the terminal's Ctrl-C reaches it through ctx only, once.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if c.DieWithParent {
+		// The kernel sends it when the thread ends that started the program (prctl(2)):
+		// the thread must last until the program has ended.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM
+	}
+	cmd.ExtraFiles = c.Files
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = cmp.Or(c.Grace, defaultGrace)
-	var stdout bytes.Buffer
-	cmd.Stdout = &stdout
+	cmd.Stdout = w
 	errPipe, writer := io.Pipe()
 	cmd.Stderr = writer
 	last := make(chan []string, 1)
@@ -63,12 +98,12 @@ func Run(ctx context.Context, c Command) ([]byte, error) {
 		if cmd.Process != nil { // nil when ctx had ended before the start
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what ignored the interrupt
 		}
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 	if err != nil {
-		return stdout.Bytes(), &ExitError{Program: c.Name, Args: c.Args, Err: err, Stderr: lines}
+		return &ExitError{Program: c.Name, Args: c.Args, Err: err, Stderr: lines}
 	}
-	return stdout.Bytes(), nil
+	return nil
 }
 
 // Interactive runs c on the terminal of this process, whose streams it gets, and

@@ -28,6 +28,7 @@ hash = $(shell { $(1) && cat $(2); } 2>&1 | git hash-object --stdin | cut -c1-16
 lint    = $(cache)/tools/$(call hash,go version,tools/go.mod tools/go.sum)/golangci-lint
 venv    = $(cache)/venv/$(call hash,python3 --version,tools/requirements.txt)
 ansible = $(venv)/bin/ansible-inventory
+linted  = $(cache)/venv/lint-$(call hash,python3 --version,tools/requirements.txt tools/requirements-lint.txt)
 sealers = $(cache)/tools/$(call hash,go version && grep getsops/sops go.mod,tools/age/go.mod tools/age/go.sum)
 
 # The lab's programs are built with -trimpath: with it here too, the compiler's cache
@@ -66,7 +67,7 @@ test-units:
 	@race=; cgo=0; \
 	if CGO_ENABLED=1 go build -race runtime/cgo 2>/dev/null; then race=-race; cgo=1; \
 	else echo "no C compiler: the tests run without the race detector"; fi; \
-	if test -e $(venv)/complete; then export ARCHIPEL_ANSIBLE_INVENTORY=$(ansible); fi; \
+	if test -e $(venv)/complete; then export ARCHIPEL_ANSIBLE_INVENTORY=$(ansible) ARCHIPEL_ANSIBLE_PLAYBOOK=$(venv)/bin/ansible-playbook; fi; \
 	if test -e $(sealers)/age; then export ARCHIPEL_SOPS=$(sealers)/sops ARCHIPEL_AGE=$(sealers)/age; fi; \
 	set -x; CGO_ENABLED=$$cgo go test $$race ./...
 
@@ -78,7 +79,7 @@ test-lab:
 .PHONY: test-e2e
 test-e2e: build
 	ARCHIPEL_E2E=1 go test -count=1 -run '^TestAPIServer$$' ./internal/schema
-	ARCHIPEL_E2E=1 ARCHIPEL_BINARY=$(CURDIR)/$(archipel) go test -count=1 -timeout 40m -v ./internal/e2e
+	ARCHIPEL_E2E=1 ARCHIPEL_BINARY=$(CURDIR)/$(archipel) go test -count=1 -timeout 60m -v ./internal/e2e
 
 # What is quick comes first. The lab's programs are built before its code is vetted and
 # linted, which needs the same packages compiled but shows no progress.
@@ -96,7 +97,7 @@ vet:
 	$(in_lab) go vet ./...
 
 .PHONY: lint
-lint: $(lint)
+lint: $(lint) ansible-lint
 	$(lint) run ./...
 	$(in_lab) $(lint) run --config ../.golangci.yml ./cmd/schemas/... ./cmd/upstream/... ./internal/...
 
@@ -135,20 +136,31 @@ $(cache)/tools/%/golangci-lint:
 	cd tools && go build -mod=readonly -trimpath -o $@.new github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	@mv $@.new $@
 
-# A virtual environment cannot be moved: the file complete says that it is whole. Nothing
-# but one comparison needs it, so that its absence fails nothing.
+# venv makes a virtual environment. One cannot be moved: the file complete says that it is whole.
+# $(1) its folder, $(2) the file of requirements, $(3) what is skipped without it.
+define venv-recipe
+	@if test -e $(1)/complete; then exit; fi; \
+	if ! command -v python3 >/dev/null; then echo "no python3: $(3) is skipped"; exit; fi; \
+	echo "installing $(2) in $(1)"; \
+	rm -rf $(1); mkdir -p $(1); \
+	if ! python3 -m venv $(1) >$(1)/log 2>&1; then \
+		echo "no python3-venv: $(3) is skipped (on Debian and Ubuntu: apt-get install python3-venv)"; \
+	elif ! $(1)/bin/pip install --quiet --retries 2 -r $(2) >$(1)/log 2>&1; then \
+		tail -n 3 $(1)/log; echo "pip cannot install $(2): $(3) is skipped"; \
+	else touch $(1)/complete; fi
+endef
+
+# Its absence fails no test. archipel finds ansible-playbook by the link.
 .PHONY: ansible
 ansible:
-	@if test -e $(venv)/complete; then exit; fi; \
-	without="the comparison with ansible-inventory is skipped"; \
-	if ! command -v python3 >/dev/null; then echo "no python3: $$without"; exit; fi; \
-	echo "installing ansible-core in $(venv)"; \
-	rm -rf $(venv); mkdir -p $(venv); \
-	if ! python3 -m venv $(venv) >$(venv)/log 2>&1; then \
-		echo "no python3-venv: $$without (on Debian and Ubuntu: apt-get install python3-venv)"; \
-	elif ! $(venv)/bin/pip install --quiet --retries 2 -r tools/requirements.txt >$(venv)/log 2>&1; then \
-		tail -n 3 $(venv)/log; echo "pip cannot install tools/requirements.txt: $$without"; \
-	else touch $(venv)/complete; fi
+	$(call venv-recipe,$(venv),tools/requirements.txt,what runs Ansible)
+	@if test -e $(venv)/complete; then ln -sfn $(notdir $(venv)) $(cache)/venv/current; fi
+
+.PHONY: ansible-lint
+ansible-lint:
+	$(call venv-recipe,$(linted),tools/requirements-lint.txt,ansible-lint)
+	@if test -e $(linted)/complete; then \
+		PATH=$(linted)/bin:$$PATH ansible-lint --offline --nocolor -q kubernetes/ansible; fi
 
 # The real sops and age, with which tests exchange files. sops is of the module that archipel
 # links.
@@ -175,8 +187,8 @@ clean: ## Remove what was built in the checkout
 
 # A layer that is not there yet exits with 3; make itself then says "Error 3" and exits with 2.
 .PHONY: kubernetes/bootstrap kubernetes/plan kubernetes/apply kubernetes/lint kubernetes/security
-kubernetes/bootstrap: ## Take sites from reachable hosts to Ready (not there yet)
-	@echo "$@ needs archipel bootstrap and the playbooks of kubernetes/ansible: they are not there yet" >&2; exit 3
+kubernetes/bootstrap: build ansible ## Take SITE=... from reachable hosts to Ready; all sites without it
+	$(archipel) bootstrap $(or $(SITE),--all)
 
 kubernetes/plan: ## Show what apply would change in the infrastructure (not there yet)
 	@echo "$@ needs the environments of kubernetes/terraform: they are not there yet" >&2; exit 3

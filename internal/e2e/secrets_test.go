@@ -41,9 +41,9 @@ type secretScene struct {
 	mesh     string            // the mesh CA at the start
 }
 
-// TestSecrets raises a site with the repository's own secrets and replaces all
-// keys that Flux works with, while it works.
-func TestSecrets(t *testing.T) {
+// newSecretScene is a scene whose operator has nothing but a folder of settings.
+func newSecretScene(t *testing.T) *secretScene {
+	t.Helper()
 	s := &secretScene{scene: newScene(t), whole: t, settings: t.TempDir(), hidden: map[string]string{
 		"the application's password": canaryValue, "the Git password": canaryPassword,
 	}}
@@ -52,6 +52,13 @@ func TestSecrets(t *testing.T) {
 	s.env = []string{
 		"XDG_CONFIG_HOME=" + s.settings, "SOPS_AGE_KEY=", "SOPS_AGE_KEY_FILE=", "SOPS_AGE_KEY_CMD=", "USER=ann",
 	}
+	return s
+}
+
+// TestSecrets raises a site with the repository's own secrets and replaces all
+// keys that Flux works with, while it works.
+func TestSecrets(t *testing.T) {
+	s := newSecretScene(t)
 	for _, step := range []struct {
 		name string
 		run  func(*testing.T)

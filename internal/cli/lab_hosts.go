@@ -298,8 +298,9 @@ func newLabStartCmd(env *Env, name *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "start node",
 		Short: "Switch a host on again",
-		Long:  `Start a host of the lab with the disk that it had, and wait until it answers over SSH.`,
-		Args:  cobra.ExactArgs(1), ValidArgsFunction: completeHosts(env),
+		Long: `Start a host of the lab with the disk that it had, and wait until it answers
+over SSH.`,
+		Args: cobra.ExactArgs(1), ValidArgsFunction: completeHosts(env),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runLabStart(cmd.Context(), env, *name, args[0])
 		},

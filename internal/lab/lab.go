@@ -221,14 +221,14 @@ func (l *Lab) stopSites(sites ...string) error {
 	}
 	// kube-apiserver holds on to its port for long after a polite request, and
 	// nothing here needs one: etcd survives being killed.
-	if err := tool.Stop(stop, 0); err != nil || len(sites) > 0 {
-		return err
-	}
-	return hosts.RemoveCgroups(l.cgroups())
+	return tool.Stop(stop, 0)
 }
 
 // remove deletes the lab's folder, and the folders above it when they are empty.
 func (l *Lab) remove() error {
+	if err := hosts.RemoveCgroups(l.cgroups()); err != nil {
+		return err
+	}
 	if err := os.RemoveAll(l.dir); err != nil {
 		return fmt.Errorf("removing the lab's state: %w", err)
 	}

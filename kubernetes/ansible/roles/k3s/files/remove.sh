@@ -1,5 +1,7 @@
 # Removes k3s and what Cilium leaves on a host. Runs again after an interruption.
 
+if ! test -e /usr/local/bin/k3s && ! test -e /etc/rancher && ! test -e /var/lib/rancher; then echo "there is no k3s"; fi
+
 # The links and rules go first: once Cilium's programs are gone, they would drop what the
 # host still has to say (k3s#8347).
 systemctl stop k3s.service k3s-agent.service 2>/dev/null

@@ -277,6 +277,7 @@ func judge(h Host, site *fleet.Site, a *answer, begun time.Time, took time.Durat
 	for _, l := range a.listening {
 		name, ours := a.ownerOf(l)
 		switch {
+		case a.sudo != "yes" && a.sudo != "root": // whose program it is, only root is told
 		case l.port == healthPort && name == "cilium-agent", l.port != healthPort && ours:
 		case l.port == healthPort:
 			add(false, "stop it: Cilium's agent answers there, and dies where another program does", "port %s is taken by %s", l.port, name)

@@ -38,6 +38,7 @@ func TestJudge(t *testing.T) {
 	}{
 		"fit":                {"", ""},
 		"sudo":               {"sudo no sudo: a password is required", "error: sudo does not work without a password: sudo: a password is required"},
+		"sudo and ports":     {"sudo no sudo: no\nlisten *:6443 ", "error: sudo does not work without a password: sudo: no"},
 		"root":               {"sudo root", ""},
 		"Debian":             {"os ID debian\nos VERSION_ID 12", "error: it runs Debian 12"},
 		"Ubuntu 22.04":       {"os VERSION_ID 22.04", "error: it runs ubuntu 22.04, not Ubuntu 24.04"},

@@ -295,25 +295,28 @@ func runLabKill(ctx context.Context, env *Env, name, node string) error {
 }
 
 func newLabStartCmd(env *Env, name *string) *cobra.Command {
-	return &cobra.Command{
+	var fresh bool
+	cmd := &cobra.Command{
 		Use:   "start node",
 		Short: "Switch a host on again",
 		Long: `Start a host of the lab with the disk that it had, and wait until it answers
-over SSH.`,
+over SSH. --fresh gives it a new disk, as when a machine is replaced.`,
 		Args: cobra.ExactArgs(1), ValidArgsFunction: completeHosts(env),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runLabStart(cmd.Context(), env, *name, args[0])
+			return runLabStart(cmd.Context(), env, *name, args[0], fresh)
 		},
 	}
+	cmd.Flags().BoolVar(&fresh, "fresh", false, "with a new disk, what it held is lost")
+	return cmd
 }
 
-func runLabStart(ctx context.Context, env *Env, name, node string) error {
+func runLabStart(ctx context.Context, env *Env, name, node string, fresh bool) error {
 	scene, err := openHostScene(env, name)
 	if err != nil {
 		return err
 	}
 	defer scene.repository.Close()
-	if err := scene.lab.StartHost(ctx, scene.fleet, node); err != nil {
+	if err := scene.lab.StartHost(ctx, scene.fleet, node, fresh); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(env.Stdout, "%s answers over SSH\n", node)

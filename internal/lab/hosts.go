@@ -603,8 +603,9 @@ func (l *Lab) KillHost(ctx context.Context, f *fleet.Fleet, name string) (ran bo
 	return len(stop) > 0, tool.Stop(stop, 0)
 }
 
-// StartHost switches a host on again, with the disk that it had.
-func (l *Lab) StartHost(ctx context.Context, f *fleet.Fleet, name string) error {
+// StartHost switches a host on again, with the disk that it had or, when it is fresh,
+// with a new one.
+func (l *Lab) StartHost(ctx context.Context, f *fleet.Fleet, name string, fresh bool) error {
 	unlock, err := l.lock()
 	if err != nil {
 		return err
@@ -617,6 +618,11 @@ func (l *Lab) StartHost(ctx context.Context, f *fleet.Fleet, name string) error 
 	r, err := l.readRecord()
 	if err != nil {
 		return err
+	}
+	if fresh {
+		if err := n.Remove(ctx, h.Name); err != nil {
+			return err
+		}
 	}
 	if err := l.startHost(ctx, n, s, h, r); err != nil {
 		return err

@@ -43,6 +43,10 @@ func runReset(ctx context.Context, env *Env, name string, flags hostFlags) error
 	if err := scene.agreeHosts(ctx, question, site.Name); err != nil {
 		return err
 	}
-	_, err = scene.run(ctx, site, bootstrap.Play{Playbook: "reset", Variables: map[string]any{"site_name": site.Name}, Check: flags.check})
-	return err
+	outcome, err := scene.run(ctx, site, bootstrap.Play{Playbook: "reset", Variables: map[string]any{"site_name": site.Name}, Check: flags.check})
+	if err != nil || !flags.check {
+		return err
+	}
+	scene.progress.Stop()
+	return scene.showChanges([]*siteReport{{Name: site.Name, Outcome: outcome}})
 }

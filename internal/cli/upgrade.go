@@ -64,16 +64,19 @@ func runUpgrade(ctx context.Context, env *Env, names []string, options upgradeOp
 	if err := scene.agreeHosts(ctx, "upgrade "+strings.Join(what, ", then ")+"?"); err != nil {
 		return err
 	}
+	var reports []*siteReport
 	for _, site := range scene.sites {
 		secrets, err := scene.secrets(site.Name)
 		if err != nil {
 			return err
 		}
 		play := bootstrap.Play{Playbook: "upgrade", Secrets: secrets.Variables, Variables: map[string]any{"site_name": site.Name}, Limit: options.limit, Check: options.check}
-		if _, err := scene.run(ctx, site, play); err != nil {
+		outcome, err := scene.run(ctx, site, play)
+		if err != nil {
 			return err
 		}
 		if options.check {
+			reports = append(reports, &siteReport{Name: site.Name, Outcome: outcome})
 			continue
 		}
 		_, late, err := scene.wait(ctx, site)
@@ -84,6 +87,10 @@ func runUpgrade(ctx context.Context, env *Env, names []string, options upgradeOp
 			scene.progress.Stop()
 			return lateError(env, []string{site.Name + ": " + late})
 		}
+	}
+	if options.check {
+		scene.progress.Stop()
+		return scene.showChanges(reports)
 	}
 	return nil
 }

@@ -206,7 +206,7 @@ func (h *hostScene) killed(t *testing.T) {
 	h.must(t, 0, "lab", "cut", "site-a", "site-b")
 	for _, words := range []string{"node_base", "site_link", "k3s_server", "k3s_agent", "flux_bootstrap"} {
 		cmd, end := h.background(t, words, "lab", "exec", "--", h.binary, "bootstrap", "site-a", "--yes")
-		if err := syscall.Kill(-processOf(t, h.binary, "bootstrap", cmd.Process.Pid), syscall.SIGKILL); err != nil {
+		if err := syscall.Kill(processOf(t, h.binary, "bootstrap", cmd.Process.Pid), syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		end()

@@ -169,8 +169,8 @@ func (a *Ansible) lockHost(l *Lock, h Host, owner Owner, file string, timeout ti
 		result <- a.explainSSH(h, err)
 		close(lines)
 	}()
-	answer := ""
 	for {
+		var answer string
 		select {
 		case line, more := <-lines:
 			if !more {

@@ -384,11 +384,9 @@ func (s *hostScene) each(ctx context.Context, parallel int, do func(ctx context.
 	group.SetLimit(max(parallel, 1))
 	for i, site := range s.sites {
 		group.Go(func() error {
-			if ctx.Err() != nil {
-				errs[i] = ctx.Err()
-				return nil
+			if errs[i] = ctx.Err(); errs[i] == nil {
+				errs[i] = do(ctx, site)
 			}
-			errs[i] = do(ctx, site)
 			return nil
 		})
 	}

@@ -434,7 +434,7 @@ func (h *hostScene) nodes(t *testing.T) {
 	if list := h.kubectl(t, "site-a", "get nodes -o name"); !strings.Contains(list, node) {
 		t.Fatalf("the node has not joined:\n%s", list)
 	}
-	h.in(t, 0, "node", "drain", "site-a", node)
+	h.in(t, 0, "node", "drain", "site-a", node, "--yes")
 	h.in(t, 0, "node", "remove", "site-a", node, "--yes")
 	if list := h.kubectl(t, "site-a", "get nodes -o name"); strings.Contains(list, node) {
 		t.Errorf("the node is still there:\n%s", list)

@@ -223,9 +223,10 @@ func (l *Lab) trustUpstreamOnHosts(ctx context.Context, n *hosts.Namespace, plan
 		if !contains(r.Sites, s.Name) {
 			continue
 		}
-		// What ran it starts it again.
-		if _, err := l.onHost(ctx, n, s.Hosts[0], "sudo -n pkill -x source-controll || true"); err != nil {
-			return fmt.Errorf("starting source-controller of %s anew: %w", s.Name, err)
+		for _, h := range s.Hosts { // any server may run it, and starts it again
+			if _, err := l.onHost(ctx, n, h, "sudo -n pkill -f ^/opt/archipel-lab/bin/source-controller || true"); err != nil {
+				return fmt.Errorf("starting source-controller of %s anew: %w", s.Name, err)
+			}
 		}
 	}
 	return nil

@@ -99,7 +99,7 @@ func TestNetworkOfAHost(t *testing.T) {
 	want := `ip link del hostc633640b 2>/dev/null || true
 ip netns del site-a-server-1 2>/dev/null || true
 ip netns add site-a-server-1
-ip link add hostc633640b type veth peer name enp1s0 netns site-a-server-1
+ip link add hostc633640b type veth peer name enp1s0 address 02:61:c6:33:64:0b netns site-a-server-1
 ip link set hostc633640b master site1 up
 ip -n site-a-server-1 link set lo up
 ip -n site-a-server-1 addr add 198.51.100.11/24 dev enp1s0

@@ -2,6 +2,7 @@ package hosts
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 )
@@ -56,14 +57,22 @@ func (s Site) connectHost(h Host) string {
 	return fmt.Sprintf(`ip link del %[1]s 2>/dev/null || true
 ip netns del %[2]s 2>/dev/null || true
 ip netns add %[2]s
-ip link add %[1]s type veth peer name %[3]s netns %[2]s
+ip link add %[1]s type veth peer name %[3]s address %[7]s netns %[2]s
 ip link set %[1]s master %[4]s up
 ip -n %[2]s link set lo up
 ip -n %[2]s addr add %[5]s dev %[3]s
 ip -n %[2]s link set %[3]s up
 ip -n %[2]s route add default via %[6]s
 nsenter --net=/run/netns/%[2]s sysctl -qw net.ipv4.ip_forward=0
-`, h.link(), h.Name, h.Interface, s.bridge(), s.onNetwork(h.Address), s.Router)
+`, h.link(), h.Name, h.Interface, s.bridge(), s.onNetwork(h.Address), s.Router, h.hardware())
+}
+
+// hardware is the MAC address of a host, the same each time that it is switched on: with
+// another one its neighbours look for it in vain until they ask anew. 02 marks an address
+// that no vendor has given (RFC 7042).
+func (h Host) hardware() string {
+	address := h.Address.As4()
+	return net.HardwareAddr(append([]byte{0x02, 0x61}, address[:]...)).String()
 }
 
 // Fault is what is wrong between two sites, in both directions.

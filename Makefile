@@ -74,7 +74,7 @@ test-units:
 # controlplane is linked by the lab's build, and only vetted here.
 .PHONY: test-lab
 test-lab:
-	$(in_lab) go test ./cmd/schemas ./cmd/upstream ./internal/...
+	$(in_lab) go test ./cmd/k3s ./cmd/schemas ./cmd/upstream ./internal/...
 
 .PHONY: test-e2e
 test-e2e: build
@@ -99,7 +99,7 @@ vet:
 .PHONY: lint
 lint: $(lint) ansible-lint
 	$(lint) run ./...
-	$(in_lab) $(lint) run --config ../.golangci.yml ./cmd/schemas/... ./cmd/upstream/... ./internal/...
+	$(in_lab) $(lint) run --config ../.golangci.yml ./cmd/k3s/... ./cmd/schemas/... ./cmd/upstream/... ./internal/...
 
 .PHONY: structure
 structure:

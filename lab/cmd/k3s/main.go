@@ -89,9 +89,9 @@ func runCommand(ctx context.Context, verb string, args []string, programs server
 	}
 	switch command {
 	case option.Server:
-		return server.Run(ctx, server.Config{Values: values, Version: version, Programs: programs, Log: stderr})
+		return server.Run(ctx, server.Config{Values: values, Version: version, Programs: programs, Log: stderr, Notify: os.Getenv("NOTIFY_SOCKET")})
 	case option.Agent:
-		return agent.Run(ctx, agent.Config{Values: values, Version: version, Programs: programs, Log: stderr})
+		return agent.Run(ctx, agent.Config{Values: values, Version: version, Programs: programs, Log: stderr, Notify: os.Getenv("NOTIFY_SOCKET")})
 	}
 	return server.Snapshots(ctx, values, stdout, stderr)
 }
@@ -102,7 +102,7 @@ func kubectl(programs server.Programs, args []string) error {
 	if os.Getenv("KUBECONFIG") == "" && !hasKubeconfig(args) {
 		environment = append(environment, "KUBECONFIG=/etc/rancher/k3s/k3s.yaml")
 	}
-	err := syscall.Exec(programs.ControlPlane(), append([]string{"controlplane", "kubectl"}, args...), environment)
+	err := syscall.Exec(programs.ControlPlane(), append([]string{"controlplane", "kubectl"}, args...), environment) //nolint:gosec // the arguments are those of who runs it
 	return fmt.Errorf("running kubectl: %w", err)
 }
 

@@ -29,6 +29,7 @@ type Config struct {
 	Version  string
 	Programs server.Programs
 	Log      io.Writer
+	Notify   string // socket of systemd that is told when it is up
 }
 
 const passwordFile = "/etc/rancher/node/password"
@@ -43,11 +44,10 @@ type agent struct {
 
 // Run runs an agent until ctx ends or its simulator does.
 func Run(ctx context.Context, config Config) error {
-	err := run(ctx, config)
-	if ctx.Err() != nil {
-		return nil
+	if err := run(ctx, config); ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 func run(ctx context.Context, config Config) error {
@@ -96,9 +96,9 @@ func run(ctx context.Context, config Config) error {
 		return err
 	}
 	a.say("the node %s is registered, version %s", a.node.Name, a.Version)
-	node.Notify("READY=1")
+	node.Ready(a.Notify)
 	go a.followServers(ctx)
-	if err := a.node.AwaitNetwork(ctx, client); err != nil {
+	if err := a.node.AwaitNetwork(ctx, client, a.Log); err != nil {
 		return err
 	}
 	if err := a.retry(ctx, "freeing the lease", func() error { return a.node.FreeLease(ctx, client) }); err != nil {

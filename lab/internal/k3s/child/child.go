@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
+	"os/exec" //nolint:depguard // internal/tool belongs to another module
 	"runtime"
 	"sync"
 	"syscall"

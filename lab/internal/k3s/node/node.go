@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -227,8 +228,8 @@ func (n Node) status() api.Object {
 
 // AwaitNetwork reports the node as not ready until Cilium's pod is on it, as
 // the kubelet does while it has no CNI. Whoever waits for a ready node before
-// Cilium is installed waits for ever, here as there.
-func (n Node) AwaitNetwork(ctx context.Context, client *api.Client) error {
+// Cilium is installed waits for ever, here as there. It says on log what fails.
+func (n Node) AwaitNetwork(ctx context.Context, client *api.Client, log io.Writer) error {
 	const beat = 10 * time.Second
 	said := ""
 	for last := (time.Time{}); ; {
@@ -242,7 +243,7 @@ func (n Node) AwaitNetwork(ctx context.Context, client *api.Client) error {
 		}
 		if err != nil && err.Error() != said {
 			said = err.Error()
-			fmt.Fprintf(os.Stderr, "k3s: reporting the node %s: %v\n", n.Name, err)
+			fmt.Fprintf(log, "k3s: reporting the node %s: %v\n", n.Name, err)
 		}
 		if err := Sleep(ctx, time.Second); err != nil {
 			return err
@@ -326,14 +327,14 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Notify tells systemd, when it has asked to be told.
-func Notify(state string) {
-	socket := os.Getenv("NOTIFY_SOCKET")
+// Ready tells systemd that the service is up, when it has asked to be told: socket is
+// its $NOTIFY_SOCKET (sd_notify(3)).
+func Ready(socket string) {
 	if socket == "" {
 		return
 	}
-	if connection, err := net.Dial("unixgram", socket); err == nil {
-		_, _ = connection.Write([]byte(state))
+	if connection, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"}); err == nil {
+		_, _ = connection.Write([]byte("READY=1"))
 		connection.Close()
 	}
 }

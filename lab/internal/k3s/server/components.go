@@ -161,7 +161,7 @@ type fluxController struct {
 func (s *server) fluxControllers() []fluxController {
 	at := func(port string) string { return s.address + ":" + port }
 	home := s.layout.data + "/agent/flux/"
-	make := func(name, health string, args ...string) fluxController {
+	controller := func(name, health string, args ...string) fluxController {
 		return fluxController{name, child.Spec{
 			Name: name, Path: s.programs.Dir + "/bin/" + name,
 			Args: append([]string{
@@ -175,15 +175,15 @@ func (s *server) fluxControllers() []fluxController {
 		}}
 	}
 	events := "--events-addr=http://" + at("9093") + "/"
-	source := make("source-controller", "9440", events, "--storage-path="+home+"artifacts",
+	source := controller("source-controller", "9440", events, "--storage-path="+home+"artifacts",
 		"--storage-addr="+at("9790"), "--storage-adv-addr="+at("9790"))
 	// Every production URL is answered by the lab.
 	source.spec.Env = append(source.spec.Env, s.environment...)
 	return []fluxController{
-		make("notification-controller", "9443", "--events-addr="+at("9093"), "--receiverAddr="+at("9292")),
+		controller("notification-controller", "9443", "--events-addr="+at("9093"), "--receiverAddr="+at("9292")),
 		source,
-		make("kustomize-controller", "9441", events, "--requeue-dependency=500ms",
+		controller("kustomize-controller", "9441", events, "--requeue-dependency=500ms",
 			"--feature-gates=CancelHealthCheckOnNewRevision=true"),
-		make("helm-controller", "9442", events, "--requeue-dependency=500ms"),
+		controller("helm-controller", "9442", events, "--requeue-dependency=500ms"),
 	}
 }

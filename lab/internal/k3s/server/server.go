@@ -34,6 +34,7 @@ type Config struct {
 	Version  string
 	Programs Programs
 	Log      io.Writer
+	Notify   string // socket of systemd that is told when it is up
 }
 
 // Files of a host that are not below the data folder.
@@ -47,6 +48,7 @@ type server struct {
 	version     string
 	programs    Programs
 	log         io.Writer
+	notify      string
 	layout      layout
 	runner      *child.Runner
 	node        node.Node
@@ -96,7 +98,7 @@ func Run(ctx context.Context, config Config) error {
 func newServer(config Config) (*server, error) {
 	v := config.Values
 	s := &server{
-		values: v, version: config.Version, programs: config.Programs, log: config.Log,
+		values: v, version: config.Version, programs: config.Programs, log: config.Log, notify: config.Notify,
 		layout: layout{data: v.Text("data-dir")}, runner: child.NewRunner(config.Log), ended: make(chan error, 1),
 	}
 	if err := checkOptions(v); err != nil {
@@ -268,7 +270,7 @@ func (s *server) start(ctx context.Context) error {
 	}
 	_ = os.Remove(s.layout.resetFlag())
 	s.say("the server %s is up, version %s", s.node.Name, s.version)
-	node.Notify("READY=1")
+	node.Ready(s.notify)
 	for _, task := range []func(context.Context){s.watchNodes, s.runFlux, s.installCilium, s.takeSnapshots} {
 		go task(ctx)
 	}
@@ -585,7 +587,7 @@ func (s *server) startNode(ctx context.Context) error {
 		return err
 	}
 	go func() {
-		if err := s.node.AwaitNetwork(ctx, kubelet); err != nil {
+		if err := s.node.AwaitNetwork(ctx, kubelet, s.log); err != nil {
 			return
 		}
 		if err := s.node.FreeLease(ctx, kubelet); err != nil {

@@ -9,7 +9,7 @@ func TestParse(t *testing.T) {
 	hash := strings.Repeat("0a", 32)
 	for text, want := range map[string]Token{
 		"secret":                             {Password: "secret"},
-		" secret\n":                          {Password: "secret"},
+		"\tsecret\n":                         {Password: "secret"},
 		"server:secret":                      {User: "server", Password: "secret"},
 		"other:secret":                       {Password: "other:secret"},
 		"K10secret":                          {Password: "K10secret"},

@@ -179,6 +179,7 @@ $(cache)/tools/%/age:
 bench: build lab-programs ## Measure archipel beside its peers; needs a quiet machine, takes about ten minutes
 	lab/bench/lab.sh
 	lab/bench/offline.sh
+	lab/bench/hosts.sh
 
 .PHONY: clean
 clean: ## Remove what was built in the checkout

@@ -32,8 +32,9 @@ const WireGuard = "wireguard"
 
 // Secrets are what the playbooks of a site need to know and nobody else.
 type Secrets struct {
-	Variables map[string]any // those of the site's secrets.sops.yml
-	first     *secret.FirstSecrets
+	Variables  map[string]any // those of the site's secrets.sops.yml
+	KeepsToken bool           // the servers keep the token that a rotation replaces
+	first      *secret.FirstSecrets
 }
 
 // OpenSecrets decrypts the secrets of a site, in memory.
@@ -53,6 +54,11 @@ func OpenSecrets(store *secret.Store, keys *secret.Identities, site string) (*Se
 	s := &Secrets{first: first}
 	if err := yaml.Unmarshal(plain, &s.Variables); err != nil || len(s.Variables) == 0 {
 		return nil, fmt.Errorf("%s holds no variables", secret.AnsibleFile(site)) // the error may quote a value
+	}
+	// The datastore is encrypted with the token: a server that gets another one does not
+	// start before `k3s token rotate` has changed it there (docs.k3s.io/cli/token).
+	if before, ok := s.Variables[serverToken+"_previous"]; ok {
+		s.Variables[serverToken], s.KeepsToken = before, true
 	}
 	return s, nil
 }

@@ -164,3 +164,51 @@ func TestLinkVariables(t *testing.T) {
 	}
 	check(t, "routed", vars["site_link_peers"], []any{})
 }
+
+// A server that is given another token than its data is encrypted with does not start.
+func TestServersKeepTheirTokenWhileItIsReplaced(t *testing.T) {
+	dir := t.TempDir()
+	store, err := secret.OpenStore(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	identity, _, err := secret.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := secret.LoadKeyring(func(name string) string {
+		return map[string]string{secret.KeyVariable: identity}[name]
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fleet.Fleet{Sites: []*fleet.Site{{Name: "site-a", Facts: fleet.Facts{GitURL: "https://git.example.org/fleet.git", Interconnect: "none"}}}}
+	err = secret.Init(store, f, keys, secret.InitOptions{
+		Operator: "ann", Say: func(string) {}, Password: func(string) (string, string, bool, error) { return "", "", false, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := OpenSecrets(store, keys.Identities, "site-a")
+	if err != nil || opened.KeepsToken {
+		t.Fatalf("keeps %t (%v)", opened != nil && opened.KeepsToken, err)
+	}
+	before := opened.Variables[serverToken]
+	file, data, err := secret.OpenFile(store, keys.Identities, secret.AnsibleFile("site-a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]any{serverToken: secret.NewToken(), serverToken + "_previous": before} {
+		if _, err := file.Set([]string{name}, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := secret.WriteFile(store, keys.Identities, file, data); err != nil {
+		t.Fatal(err)
+	}
+	opened, err = OpenSecrets(store, keys.Identities, "site-a")
+	if err != nil || !opened.KeepsToken || opened.Variables[serverToken] != before {
+		t.Errorf("keeps %t (%v)", opened != nil && opened.KeepsToken, err)
+	}
+}

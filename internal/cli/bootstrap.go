@@ -163,6 +163,9 @@ func (s *hostScene) sitePlays(ctx context.Context, options bootstrapOptions) (ma
 				return "", err
 			}
 			secrets[site.Name] = opened
+			if opened.KeepsToken {
+				s.progress.Print(site.Name + " keeps its server token: change it there with k3s token rotate, then run archipel secret rotate --generated k3s-server-token --switched")
+			}
 		}
 		return "open, in memory", nil
 	})

@@ -29,14 +29,21 @@ lint    = $(cache)/tools/$(call hash,go version,tools/go.mod tools/go.sum)/golan
 venv    = $(cache)/venv/$(call hash,python3 --version,tools/requirements.txt)
 ansible = $(venv)/bin/ansible-inventory
 linted  = $(cache)/venv/lint-$(call hash,python3 --version,tools/requirements.txt tools/requirements-lint.txt)
+moto    = $(cache)/venv/moto-$(call hash,python3 --version,tools/requirements-terraform.txt)
 sealers = $(cache)/tools/$(call hash,go version && grep getsops/sops go.mod,tools/age/go.mod tools/age/go.sum)
+
+# OpenTofu and tflint are built inside their own modules, whose replace directives no other module
+# inherits; the provider is a module of its own, because its requirements are older than theirs.
+programs = $(cache)/tools/$(call hash,go version,tools/terraform/programs/go.mod tools/terraform/programs/go.sum)
+provider = $(cache)/tools/$(call hash,go version,tools/terraform/provider/go.mod tools/terraform/provider/go.sum)
+libvirt := $(shell sed -n 's,.*terraform-provider-libvirt v\([0-9.]*\)$$,\1,p' tools/terraform/provider/go.mod)
 
 # The lab's programs are built with -trimpath: with it here too, the compiler's cache
 # serves both, and Kubernetes is compiled once.
 in_lab = cd lab && GOFLAGS="-mod=readonly -trimpath"
 
 # The tests whose names begin so compare a generated file with what it is generated from.
-generated = ./internal/check ./internal/cli ./internal/fleet -run '^TestGenerated' -count=1
+generated = ./internal/check ./internal/cli ./internal/fleet ./internal/infrastructure -run '^TestGenerated' -count=1
 
 .PHONY: help
 help: ## List the targets
@@ -55,7 +62,7 @@ lab-down: build ## Stop the lab; nothing of it stays but the cache
 	$(archipel) lab down
 
 .PHONY: test
-test: build ansible programs lab-programs test-units test-lab test-e2e ## Run every test, those that raise a lab last
+test: build ansible programs terraform-tools moto lab-programs test-units test-lab test-e2e ## Run every test, those that raise a lab last
 
 .PHONY: lab-programs
 lab-programs: build
@@ -69,6 +76,7 @@ test-units:
 	else echo "no C compiler: the tests run without the race detector"; fi; \
 	if test -e $(venv)/complete; then export ARCHIPEL_ANSIBLE_INVENTORY=$(ansible) ARCHIPEL_ANSIBLE_PLAYBOOK=$(venv)/bin/ansible-playbook; fi; \
 	if test -e $(sealers)/age; then export ARCHIPEL_SOPS=$(sealers)/sops ARCHIPEL_AGE=$(sealers)/age; fi; \
+	if test -e $(moto)/complete; then export ARCHIPEL_MOTO=$(moto)/bin/moto_server; fi; \
 	set -x; CGO_ENABLED=$$cgo go test $$race ./...
 
 # controlplane is linked by the lab's build, and only vetted here.
@@ -79,6 +87,8 @@ test-lab:
 .PHONY: test-e2e
 test-e2e: build
 	ARCHIPEL_E2E=1 go test -count=1 -run '^TestAPIServer$$' ./internal/schema
+	@if test -e $(moto)/complete; then export ARCHIPEL_MOTO=$(moto)/bin/moto_server; fi; \
+	set -x; ARCHIPEL_E2E=1 go test -count=1 -timeout 30m -v ./internal/infrastructure
 	ARCHIPEL_E2E=1 ARCHIPEL_BINARY=$(CURDIR)/$(archipel) go test -count=1 -timeout 60m -v ./internal/e2e
 
 # What is quick comes first. The lab's programs are built before its code is vetted and
@@ -128,13 +138,53 @@ verify: build ## Check that the generated files are up to date; changes nothing
 	$$ok || { echo "generated files are not up to date: make generate writes them" >&2; exit 1; }
 
 .PHONY: tools
-tools: $(lint) ansible ## Get what check and test need
+tools: $(lint) ansible terraform-tools ## Get what check and test need
 
 $(cache)/tools/%/golangci-lint:
 	@echo "building golangci-lint: about 4 minutes on 2 cores, once"
 	@mkdir -p $(@D)
 	cd tools && go build -mod=readonly -trimpath -o $@.new github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	@mv $@.new $@
+
+# archipel finds them below $(cache)/terraform: bin/tofu, and cli.tfrc, which names the mirror of
+# providers.
+.PHONY: terraform-tools
+terraform-tools: $(programs)/tofu $(programs)/tflint $(provider)/mirror ## Build OpenTofu, tflint and the libvirt provider
+	@mkdir -p $(cache)/terraform
+	@ln -sfn $(programs) $(cache)/terraform/bin
+	@ln -sfn $(provider)/mirror $(cache)/terraform/mirror
+	@printf 'disable_checkpoint = true\n\nprovider_installation {\n  filesystem_mirror {\n    path    = "%s"\n    include = ["registry.terraform.io/*/*", "registry.opentofu.org/*/*"]\n  }\n}\n' \
+		$(cache)/terraform/mirror >$(cache)/terraform/cli.tfrc.new
+	@mv $(cache)/terraform/cli.tfrc.new $(cache)/terraform/cli.tfrc
+
+# in_module builds a program inside its own module. $(1) the module, $(2) its package, $(3) flags.
+define in_module
+	@mkdir -p $(@D)
+	@dir=$$(cd tools/terraform/programs && go mod download -json $(1) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p') && test -n "$$dir" && \
+		go build -C "$$dir" -mod=readonly -trimpath $(3) -o $@.new $(2)
+	@mv $@.new $@
+endef
+
+$(cache)/tools/%/tofu:
+	@echo "building OpenTofu: about 5 minutes on 2 cores, once"
+	$(call in_module,github.com/opentofu/opentofu,./cmd/tofu,-ldflags="-X github.com/opentofu/opentofu/version.dev=no")
+
+$(cache)/tools/%/tflint:
+	@echo "building tflint: about 2 minutes on 2 cores, once"
+	$(call in_module,github.com/terraform-linters/tflint,.)
+
+$(cache)/tools/%/mirror:
+	@echo "building the libvirt provider: about a minute, once"
+	@rm -rf $@.new
+	cd tools/terraform/provider && go build -mod=readonly -trimpath \
+		-o $@.new/registry.terraform.io/dmacvicar/libvirt/$(libvirt)/$$(go env GOOS)_$$(go env GOARCH)/terraform-provider-libvirt_v$(libvirt) \
+		github.com/dmacvicar/terraform-provider-libvirt
+	@mv $@.new $@
+
+# The stand-in for a store of states.
+.PHONY: moto
+moto:
+	$(call venv-recipe,$(moto),tools/requirements-terraform.txt,the tests of states)
 
 # venv makes a virtual environment. One cannot be moved: the file complete says that it is whole.
 # $(1) its folder, $(2) the file of requirements, $(3) what is skipped without it.
@@ -191,11 +241,12 @@ clean: ## Remove what was built in the checkout
 kubernetes/bootstrap: build ansible ## Take SITE=... from reachable hosts to Ready; all sites without it
 	$(archipel) bootstrap $(or $(SITE),--all)
 
-kubernetes/plan: ## Show what apply would change in the infrastructure (not there yet)
-	@echo "$@ needs the environments of kubernetes/terraform: they are not there yet" >&2; exit 3
+kubernetes/plan: build terraform-tools ## Show what apply would change in the infrastructure of SITE=...; all sites without it
+	$(archipel) plan $(SITE)
 
-kubernetes/apply: ## Change the infrastructure (not there yet)
-	@echo "$@ needs the environments of kubernetes/terraform: they are not there yet" >&2; exit 3
+kubernetes/apply: build terraform-tools ## Change the infrastructure of SITE=... as planned
+	@test -n "$(SITE)" || { echo "name a site: make kubernetes/apply SITE=..." >&2; exit 2; }
+	$(archipel) apply $(SITE)
 
 kubernetes/lint: build ## Check that the layers of all sites fit together
 	$(archipel) lint

@@ -23,7 +23,7 @@ func layers() [][]string {
 		{"helm"},
 		{"render"},
 		{"check", "diff"},
-		{"status", "lab/hosts"},
+		{"status", "lab/hosts", "terraform"},
 		{"lab"},
 		{"bootstrap"},
 		{"term"},
@@ -35,14 +35,15 @@ func layers() [][]string {
 // nothing of archipel.
 func homes() map[string][]string {
 	return map[string][]string{
-		"tool": {"lab/hosts", "lab", "bootstrap", "cli"},
-		"kube": {"lab", "cli"},
+		"tool":  {"lab/hosts", "terraform", "lab", "bootstrap", "cli"},
+		"kube":  {"lab", "cli"},
+		"store": {"cli"},
 	}
 }
 
 // ofTests are the packages that only tests import.
 func ofTests() []string {
-	return []string{"archtest", "chart/charttest", "e2e", "fleet/fleettest", "kube/kubetest", "playbooks"}
+	return []string{"archtest", "chart/charttest", "e2e", "fleet/fleettest", "infrastructure", "kube/kubetest", "playbooks"}
 }
 
 func ofTestsPaths() []string {
@@ -118,7 +119,11 @@ func bans() []ban {
 			reason: "internal/kube is the only package that talks to a cluster, so that one place bounds and words it",
 		},
 		{
-			imports: "net/http", from: append(offline, "internal/status", "internal/term", "internal/cli", "cmd"),
+			imports: "github.com/aws/aws-sdk-go-v2", from: []string{"internal", "cmd"}, except: []string{"internal/store"},
+			reason: "internal/store is the only package that talks to the store of Terraform's states, so that one place bounds and words it",
+		},
+		{
+			imports: "net/http", from: append(offline, "internal/status", "internal/terraform", "internal/term", "internal/cli", "cmd"),
 			reason: "what archipel knows of a repository it knows offline; what must be fetched comes through an interface of the package that needs it",
 		},
 		{

@@ -2,6 +2,7 @@ package check
 
 import (
 	"bytes"
+	"slices"
 
 	"archipel/internal/finding"
 
@@ -18,7 +19,7 @@ func terraformFormat() Rule {
 		Good: terraformExample("locals {\n  a    = 1\n  long = 2\n}\n"),
 		Fleet: func(f *Fleet) []finding.Finding {
 			var found []finding.Finding
-			for _, c := range f.configurations() {
+			for _, c := range slices.Concat(f.configurations(), f.settings()) {
 				if c.body == nil {
 					continue
 				}

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"slices"
+
 	"archipel/internal/finding"
 )
 
@@ -14,7 +16,7 @@ func terraformSyntax() Rule {
 		Good: terraformExample(stateExample),
 		Fleet: func(f *Fleet) []finding.Finding {
 			var found []finding.Finding
-			for _, c := range f.configurations() {
+			for _, c := range slices.Concat(f.configurations(), f.settings()) {
 				found = append(found, c.broken...)
 			}
 			return found

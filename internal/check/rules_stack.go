@@ -117,6 +117,7 @@ func kubernetesRules() []Rule {
 // terraformRules are the rules of the group terraform, by id.
 func terraformRules() []Rule {
 	return []Rule{
+		hypervisorUnknown(),
 		terraformBackendDuplicate(),
 		terraformBackendMissing(),
 		terraformFormat(),
@@ -124,7 +125,11 @@ func terraformRules() []Rule {
 		terraformInputUnknown(),
 		terraformModuleFloating(),
 		terraformModuleMissing(),
+		terraformProviderHostless(),
 		terraformProviderUnpinned(),
+		terraformStateCredentials(),
+		terraformStateInsecure(),
+		terraformStateUnlocked(),
 		terraformSyntax(),
 		terraformVariableUndeclared(),
 	}

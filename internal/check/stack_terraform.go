@@ -45,6 +45,40 @@ func (f *Fleet) configurations() []*configuration {
 	})
 }
 
+// settings returns the files that complete a backend block, sorted by path, each parsed once in
+// a run.
+func (f *Fleet) settings() []*configuration {
+	type key struct{}
+	return once(f, key{}, func() []*configuration {
+		var all []*configuration
+		for _, name := range f.Files {
+			if strings.HasPrefix(name, terraform+"/") && (path.Base(name) == "backend.hcl" || path.Ext(name) == ".tfbackend") {
+				all = append(all, f.configuration(name))
+			}
+		}
+		return all
+	})
+}
+
+// eachBackend calls see for what says where states are kept: each backend block, and each file
+// that completes one.
+func (f *Fleet) eachBackend(see func(c *configuration, body *hclsyntax.Body)) {
+	for _, c := range f.settings() {
+		if c.body != nil {
+			see(c, c.body)
+		}
+	}
+	for _, m := range f.modules() {
+		for _, b := range m.backends() {
+			for _, c := range m.files {
+				if c.path == b.DefRange().Filename {
+					see(c, b.Body)
+				}
+			}
+		}
+	}
+}
+
 func (f *Fleet) configuration(name string) *configuration {
 	c := &configuration{path: name}
 	broken := func(at finding.Position, message string) *configuration {

@@ -125,6 +125,8 @@ configuration; 3 could not finish; 130 interrupted.`,
 		return hintError{usageError{err}, cmd.CommandPath() + " --help lists the flags"}
 	})
 	root.AddCommand(
+		newPlanCmd(env),
+		newApplyCmd(env),
 		newBootstrapCmd(env),
 		newStatusCmd(env),
 		newRenderCmd(env),
@@ -137,6 +139,7 @@ configuration; 3 could not finish; 130 interrupted.`,
 		newBackupCmd(env),
 		newRestoreCmd(env),
 		newResetCmd(env),
+		newStateCmd(env),
 		newSecretCmd(env),
 		newHooksCmd(env),
 		newLabCmd(env),

@@ -55,6 +55,7 @@ median() {
     among "$@" >"$log" 2>&1 || return
     for _ in 1 2 3; do cost "$@" || return; done >"$log.runs"
     for column in 1 2 3; do sort -n -k "$column,$column" "$log.runs" | awk -v c="$column" 'NR == 2 { printf "%s ", $c }'; done
+    echo
 }
 
 "$archipel" lab up --hosts --no-bootstrap >"$log" 2>&1 || fail "archipel lab up --hosts --no-bootstrap"

@@ -2,8 +2,7 @@
 # Measures the bootstrap of the lab's hosts and prints the table of docs/benchmarks.md: from
 # fresh hosts to all Ready, and a run with nothing to do beside the same work done with
 # Ansible's plain defaults. Needs root, podman, crun, mmdebstrap, built programs (archipel lab
-# build) and
-# a quiet machine; raises a lab of its own and takes it down.
+# build) and a quiet machine; raises a lab of its own and takes it down.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 archipel=$PWD/bin/archipel

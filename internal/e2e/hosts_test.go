@@ -49,10 +49,12 @@ func TestHosts(t *testing.T) {
 		{"wrong hosts end in one message each", h.wrong},
 		{"killed at every step, then to Ready", h.killed},
 		{"a second run changes nothing", h.again},
+		{"a wrong token", h.wrongToken},
 		{"the tunnel carries pods and is cut", h.tunnel},
 		{"a node comes, and goes", h.nodes},
 		{"a host is lost and replaced", h.replaced},
 		{"a snapshot, a wipe, and an object that survives", h.restored},
+		{"one server becomes three, and one is lost", h.servers},
 		{"an upgrade", h.upgraded},
 		{"a new agent token", h.token},
 		{"nothing is shown anywhere", h.nothingShown},
@@ -288,6 +290,37 @@ func (h *hostScene) again(t *testing.T) {
 	}
 }
 
+// wrongToken gives site-b another token than its data is encrypted with: one message, the
+// other site untouched, and all is well once the token is right again.
+func (h *hostScene) wrongToken(t *testing.T) {
+	const file, path = "kubernetes/ansible/inventories/site-b/group_vars/all/secrets.sops.yml", "k3s_server_token"
+	h.give(t, strings.Repeat("0123", 16)+"\n", "secret", "set", file, path)
+	r := h.in(t, 3, "bootstrap", "site-b", "--yes")
+	if !strings.Contains(r.stderr, "site-b-server-1") || !strings.Contains(r.stderr, "token") || strings.Count(r.stderr, "error: ") != 1 {
+		t.Errorf("not one message about the token:\n%s", r.stderr)
+	}
+	h.give(t, h.hidden["site-b's "+path]+"\n", "secret", "set", file, path)
+	h.in(t, 0, "bootstrap", "site-b", "--yes")
+	h.must(t, 0, "status")
+}
+
+// servers takes site-a from one server to three, of which it can lose one.
+func (h *hostScene) servers(t *testing.T) {
+	h.must(t, 0, "node", "add", "site-a", "site-a-server-2", "198.51.100.12", "--role=server")
+	h.must(t, 0, "node", "add", "site-a", "site-a-server-3", "198.51.100.13", "--role=server")
+	h.must(t, 0, "lab", "up", "--hosts", "--no-bootstrap")
+	h.in(t, 0, "bootstrap", "site-a", "--yes")
+	voters := h.kubectl(t, "site-a", `get nodes -o jsonpath="{.items[*].status.conditions[?(@.type==\"EtcdIsVoter\")].status}"`)
+	if voters != "True True True" {
+		t.Fatalf("the voters of etcd are %q", voters)
+	}
+	h.must(t, 0, "lab", "kill", "site-a-server-3")
+	h.kubectl(t, "site-a", "create configmap made-by-two")
+	h.must(t, 0, "lab", "start", "site-a-server-3")
+	h.in(t, 0, "bootstrap", "site-a", "--yes")
+	h.must(t, 0, "status", "site-a")
+}
+
 // processWatch looks at the arguments and the environment of every process of the
 // machine, those of the hosts included, again and again.
 type processWatch struct {
@@ -484,7 +517,7 @@ func (h *hostScene) upgraded(t *testing.T) {
 	h.in(t, 0, "upgrade", "site-a", "--yes")
 	h.in(t, 0, "upgrade", "site-b", "--yes")
 	nodes := h.kubectl(t, "site-a", "get nodes --no-headers")
-	if strings.Count(nodes, "v1.36.4+k3s2") != 3 || strings.Contains(nodes, "SchedulingDisabled") {
+	if strings.Count(nodes, "v1.36.4+k3s2") != 5 || strings.Contains(nodes, "SchedulingDisabled") {
 		t.Errorf("after the upgrade:\n%s", nodes)
 	}
 	o := h.mustOutcome(t, h.in(t, 0, "bootstrap", "--all", "--yes", "--output=json"))

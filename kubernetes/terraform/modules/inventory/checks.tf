@@ -33,7 +33,7 @@ locals {
     local.room < length(local.nodes) && local.prefix > 0 ? ["node_cidr ${local.cidr} has room for ${max(local.room, 0)} nodes, and there are ${length(local.nodes)}: choose a larger network"] : [],
     [for name, node in local.nodes : "${name} has no IPv4 address: give it ansible_host or node_ip in ${local.hosts_file}" if !contains(keys(local.inside), name)],
     [for name, inside in local.inside : "${name} has the address ${local.nodes[name].address}, outside of node_cidr ${local.cidr}: choose one inside" if !inside && local.prefix > 0],
-    [for name, inside in local.inside : "${name} has the address ${local.nodes[name].address}, which is the first or the last of node_cidr ${local.cidr} and no host's: choose another" if inside && contains([cidrhost(local.cidr, 0), cidrhost(local.cidr, -1)], local.nodes[name].address)],
+    [for name, inside in local.inside : "${name} has the address ${local.nodes[name].address}, which is the first or the last of node_cidr ${local.cidr} and no host's: choose another" if inside && try(contains([cidrhost(local.cidr, 0), cidrhost(local.cidr, -1)], local.nodes[name].address), false)],
     [for address, names in local.holders : "${join(" and ", names)} have the same address ${address}: change one of them" if length(names) > 1],
     [for name in try(local.holders[local.network.gateway], []) : "${name} has the address of the gateway, ${local.network.gateway}: change it, or node_gateway"],
     [for name in keys(local.nodes) : "${name} is no host name: use lower-case letters, digits and dashes, and write every host out" if !can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", name))],

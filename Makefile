@@ -62,7 +62,7 @@ lab-down: build ## Stop the lab; nothing of it stays but the cache
 	$(archipel) lab down
 
 .PHONY: test
-test: build ansible programs terraform-tools moto lab-programs test-units test-lab test-e2e ## Run every test, those that raise a lab last
+test: build ansible programs moto lab-programs test-units test-lab test-e2e ## Run every test, those that raise a lab last
 
 .PHONY: lab-programs
 lab-programs: build
@@ -87,9 +87,12 @@ test-lab:
 .PHONY: test-e2e
 test-e2e: build
 	ARCHIPEL_E2E=1 go test -count=1 -run '^TestAPIServer$$' ./internal/schema
+	ARCHIPEL_E2E=1 ARCHIPEL_BINARY=$(CURDIR)/$(archipel) go test -count=1 -timeout 60m -v ./internal/e2e
+
+.PHONY: test-terraform
+test-terraform: terraform-tools moto ## Test kubernetes/terraform on a libvirt of its own; needs root and minutes
 	@if test -e $(moto)/complete; then export ARCHIPEL_MOTO=$(moto)/bin/moto_server; fi; \
 	set -x; ARCHIPEL_E2E=1 go test -count=1 -timeout 30m -v ./internal/infrastructure
-	ARCHIPEL_E2E=1 ARCHIPEL_BINARY=$(CURDIR)/$(archipel) go test -count=1 -timeout 60m -v ./internal/e2e
 
 # What is quick comes first. The lab's programs are built before its code is vetted and
 # linted, which needs the same packages compiled but shows no progress.

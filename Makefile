@@ -242,14 +242,14 @@ clean: ## Remove what was built in the checkout
 # A layer that is not there yet exits with 3; make itself then says "Error 3" and exits with 2.
 .PHONY: kubernetes/bootstrap kubernetes/plan kubernetes/apply kubernetes/lint kubernetes/security
 kubernetes/bootstrap: build ansible ## Take SITE=... from reachable hosts to Ready; all sites without it
-	$(archipel) bootstrap $(or $(SITE),--all)
+	$(archipel) bootstrap $(or $(SITE),--all) $(ARGS)
 
 kubernetes/plan: build terraform-tools ## Show what apply would change in the infrastructure of SITE=...; all sites without it
-	$(archipel) plan $(SITE)
+	$(archipel) plan $(SITE) $(ARGS)
 
 kubernetes/apply: build terraform-tools ## Change the infrastructure of SITE=... as planned
 	@test -n "$(SITE)" || { echo "name a site: make kubernetes/apply SITE=..." >&2; exit 2; }
-	$(archipel) apply $(SITE)
+	$(archipel) apply $(SITE) $(ARGS)
 
 kubernetes/lint: build ## Check that the layers of all sites fit together
 	$(archipel) lint

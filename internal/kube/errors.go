@@ -39,7 +39,8 @@ func (c *Cluster) explain(doing string, err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		// The client library tries again after a connection was closed.
 		if _, earlier, ok := strings.Cut(err.Error(), "error from a previous attempt: "); ok {
-			earlier = strings.Replace(earlier, "EOF", "connection closed", 1)
+			const closed = "connection closed" // the same for all ways in which a peer hangs up
+			earlier = strings.NewReplacer("EOF", closed, syscall.ECONNRESET.Error(), closed, syscall.EPIPE.Error(), closed).Replace(earlier)
 			return &UnreachableError{Server: c.server, Reason: earlier, Err: err}
 		}
 		return fmt.Errorf("%s: %w", doing, err)

@@ -22,7 +22,7 @@ const kubernetes = "../../kubernetes"
 func long(t *testing.T) {
 	t.Helper()
 	if os.Getenv("ARCHIPEL_E2E") == "" {
-		t.Skip("skipped, because it takes minutes: set ARCHIPEL_E2E=1, or run make test")
+		t.Skip("skipped, because it takes minutes: set ARCHIPEL_E2E=1, or run make test-terraform")
 	}
 }
 

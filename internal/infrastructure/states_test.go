@@ -26,7 +26,7 @@ func startStore(t *testing.T) *store {
 	t.Helper()
 	program := os.Getenv("ARCHIPEL_MOTO")
 	if program == "" {
-		t.Skip("skipped, because ARCHIPEL_MOTO does not name moto_server: make moto installs it, make test-e2e names it")
+		t.Skip("skipped, because ARCHIPEL_MOTO does not name moto_server: make moto installs it, make test-terraform names it")
 	}
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

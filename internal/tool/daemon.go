@@ -65,26 +65,9 @@ func Start(d Daemon) (Process, error) {
 		return Process{}, fmt.Errorf("starting %s: %w", d.Name, err)
 	}
 	process := Process{PID: cmd.Process.Pid, Name: d.Name, Args: cmd.Args, start: startTime(cmd.Process.Pid)}
-	awaitMarks(process, d.Group)
 	// Reaps the child while this process lives; init does so afterwards.
 	go func() { _ = cmd.Wait() }()
 	return process, nil
-}
-
-// awaitMarks waits until Running can see a process. The kernel closes what is
-// not inherited, which tells the parent that the program runs, before it lays
-// out the environment (begin_new_exec and load_elf_binary of Linux).
-func awaitMarks(p Process, group string) {
-	for p.Alive() {
-		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.PID))
-		if err != nil {
-			return
-		}
-		if _, ok := marked(environ, group); ok {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
 }
 
 // Running lists the daemons of a group, by name. It reads /proc, so it sees
@@ -103,7 +86,7 @@ func Running(group string) ([]Process, error) {
 		// Before the marks: were the PID given to another process in between, the marks
 		// would count for that one.
 		start := startTime(pid)
-		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		environ, err := environOf(pid)
 		if err != nil || start == "" { // another user's, or gone
 			continue
 		}
@@ -125,6 +108,32 @@ func Running(group string) ([]Process, error) {
 		return found[i].PID < found[j].PID
 	})
 	return found, nil
+}
+
+// environOf reads the environment of a process. One that is becoming another program
+// has none for a moment, and is asked again.
+func environOf(pid int) ([]byte, error) {
+	const patience = time.Second
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if err != nil || len(environ) > 0 || lacksEnvironment(pid) || time.Since(began) > patience {
+			return environ, err
+		}
+	}
+}
+
+// lacksEnvironment tells a process that never has one from one whose program the kernel
+// is replacing: the end of the code is set after the environment is laid out
+// (load_elf_binary of Linux).
+func lacksEnvironment(pid int) bool {
+	fields := stat(pid)
+	// proc_pid_stat(5), counted from field 3; PF_KTHREAD marks a kernel thread.
+	const state, flags, endOfCode, from, to, kernelThread = 0, 9 - 3, 27 - 3, 50 - 3, 51 - 3, 0x00200000
+	if len(fields) <= to || fields[state] == "Z" || fields[state] == "X" {
+		return true
+	}
+	flag, err := strconv.ParseUint(fields[flags], 10, 64)
+	return err != nil || flag&kernelThread != 0 || fields[endOfCode] != "0" && fields[from] == fields[to]
 }
 
 func marked(environ []byte, group string) (name string, ok bool) {
@@ -205,16 +214,7 @@ func waitGone(processes []Process, limit time.Duration) int {
 
 // startTime returns the kernel's start time of a live process, or "".
 func startTime(pid int) string {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return ""
-	}
-	// The program's name stands in parentheses and may itself hold spaces or parentheses.
-	end := bytes.LastIndexByte(stat, ')')
-	if end < 0 {
-		return ""
-	}
-	fields := strings.Fields(string(stat[end+1:]))
+	fields := stat(pid)
 	// proc_pid_stat(5): field 3 is the state, field 20 the number of threads, field 22 the start time.
 	const state, threads, start = 0, 20 - 3, 22 - 3
 	if len(fields) <= start || fields[state] == "X" {
@@ -226,6 +226,21 @@ func startTime(pid int) string {
 		return ""
 	}
 	return fields[start]
+}
+
+// stat returns the fields of proc_pid_stat(5) from the third on; none of a process
+// that is gone.
+func stat(pid int) []string {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil
+	}
+	// The program's name stands in parentheses and may itself hold spaces or parentheses.
+	end := bytes.LastIndexByte(line, ')')
+	if end < 0 {
+		return nil
+	}
+	return strings.Fields(string(line[end+1:]))
 }
 
 // Tail returns the last lines of a file, at most n, reading at most its last 64 KiB.

@@ -113,6 +113,35 @@ func TestDaemonIsFoundAtOnceOnABusyMachine(t *testing.T) {
 	all.Wait()
 }
 
+// nsenter starts a program by becoming it. A lab with hosts took its upstream server
+// for dead in that moment.
+func TestDaemonIsFoundWhileItBecomesAnotherProgram(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "again")
+	if err := os.WriteFile(script, []byte("test $1 = 0 || exec /bin/sh $0 $(($1 - 1))\necho ready\nexec sleep 60\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := daemon(t, "again", "")
+	d.Path, d.Args = "/bin/sh", []string{script, "1000"}
+	d.Env = []string{"PATH=/usr/bin:/bin"}
+	p, err := Start(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := Stop([]Process{p}, 0); err != nil {
+			t.Error(err)
+		}
+	}()
+	for looks := 0; len(Tail(d.Log, 1)) == 0; looks++ {
+		if found := running(t, d.Group); len(found) != 1 {
+			t.Fatalf("found %d processes at look %d", len(found), looks)
+		}
+		if !p.Alive() {
+			t.Fatal("the program ended")
+		}
+	}
+}
+
 func TestRunningIsSorted(t *testing.T) {
 	group := t.TempDir()
 	for _, name := range []string{"b", "c", "a"} {

@@ -33,12 +33,26 @@ type Input struct {
 	Policy   *policy.Policy
 	Found    []finding.Finding // while Fleet and Policy were read
 	Sites    []*fleet.Site     // of Fleet; nil means all
-	Rules    []string          // ids; none means all
+	Rules    []Rule            // that run; nil means All
+	Only     []string          // ids of those of Rules that run; none means all
+	Engines  []Engine          // other programs that look at the same
+	Baseline *policy.Baseline  // findings that are accepted; nil when there are none
 	Renderer Renderer
 	Lock     *chart.Lock // for repairs; nil when there is none
 	// Program runs a program in the repository's root and returns its stdout; the error is
 	// ErrNoProgram when there is none of that name. nil means that no program is run.
 	Program func(ctx context.Context, name string, args ...string) ([]byte, error)
+}
+
+// Engine is another program that looks at what is rendered. It says with Fleet.Skip what it
+// could not look at.
+type Engine interface {
+	// Site is called for each site, concurrently, and keeps nothing that it does not copy.
+	Site(*Site)
+	// Finish is called once, after all sites. A finding whose rule is not one of Rules names
+	// the engine and its check: "trivy-ksv-0017". Also has that name as Covers does. One that
+	// a rule has found too is not reported twice.
+	Finish(context.Context, *Fleet) ([]finding.Finding, error)
 }
 
 // Report is what Run found, and what it looked at.
@@ -69,7 +83,7 @@ func (e *UnknownRuleError) Error() string { return fmt.Sprintf("unknown rule %q"
 // rules run, so that memory does not grow with the fleet. The error says that it could not
 // finish: the context has ended, or files vanished.
 func Run(ctx context.Context, in Input) (*Report, error) {
-	rules, err := choose(in.Rules)
+	rules, err := choose(in)
 	if err != nil {
 		return nil, err
 	}
@@ -83,11 +97,12 @@ func Run(ctx context.Context, in Input) (*Report, error) {
 	f.shared.broken = slices.ContainsFunc(in.Found, func(found finding.Finding) bool {
 		return found.Severity == finding.Error && strings.HasPrefix(found.Position.File, inventories)
 	})
-	e := &engine{fleet: f, rules: rules, renderer: in.Renderer, lock: in.Lock}
+	e := &engine{fleet: f, rules: rules, renderer: in.Renderer, lock: in.Lock, engines: in.Engines, baseline: in.Baseline}
 	e.add("", in.Found)
 	e.add("", f.walk())
 	files := f.yamlFiles()
 
+	asked := ctx
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	f.shared.ctx = ctx
@@ -114,8 +129,11 @@ func Run(ctx context.Context, in Input) (*Report, error) {
 	if err := ctx.Err(); err != nil && !errors.Is(err, context.Canceled) {
 		return nil, err
 	}
+	if err := e.finish(asked); err != nil {
+		return nil, err
+	}
 	report := &Report{Rules: rules, Sites: len(f.Sites), Files: len(files), Objects: e.objects}
-	report.Findings, report.Ignored = e.settle(len(in.Rules) > 0)
+	report.Findings, report.Ignored = e.settle(len(in.Only) > 0)
 	report.Repairs = e.repairs(report.Findings)
 	for skip, count := range f.shared.skipped {
 		skip.Count = count
@@ -127,18 +145,21 @@ func Run(ctx context.Context, in Input) (*Report, error) {
 	return report, nil
 }
 
-// choose returns the rules of these ids, and all of them when there are none.
-func choose(ids []string) ([]Rule, error) {
-	all := All()
-	if len(ids) == 0 {
+// choose returns the rules that run.
+func choose(in Input) ([]Rule, error) {
+	all := in.Rules
+	if all == nil {
+		all = All()
+	}
+	if len(in.Only) == 0 {
 		return all, nil
 	}
-	for _, id := range ids {
+	for _, id := range in.Only {
 		if !slices.ContainsFunc(all, func(r Rule) bool { return r.ID == id }) {
 			return nil, &UnknownRuleError{id}
 		}
 	}
-	return slices.DeleteFunc(all, func(r Rule) bool { return !slices.Contains(ids, r.ID) }), nil
+	return slices.DeleteFunc(slices.Clone(all), func(r Rule) bool { return !slices.Contains(in.Only, r.ID) }), nil
 }
 
 // engine is one run.
@@ -147,6 +168,8 @@ type engine struct {
 	rules    []Rule
 	renderer Renderer
 	lock     *chart.Lock
+	engines  []Engine
+	baseline *policy.Baseline
 
 	mu       sync.Mutex
 	findings []finding.Finding
@@ -195,10 +218,33 @@ func (e *engine) site(ctx context.Context, site *fleet.Site) error {
 			return ctx.Err()
 		}
 	}
+	for _, other := range e.engines {
+		other.Site(s)
+	}
 	e.pins(s)
 	e.mu.Lock()
 	e.objects += len(result.Objects)
 	e.mu.Unlock()
+	return nil
+}
+
+// finish asks the other engines, and notes what no rule has found.
+func (e *engine) finish(ctx context.Context) error {
+	if len(e.engines) == 0 {
+		return nil
+	}
+	covered := e.covered()
+	for _, other := range e.engines {
+		findings, err := other.Finish(ctx, e.fleet)
+		if err != nil {
+			return err
+		}
+		for _, f := range findings {
+			if !e.merge(covered, f) {
+				e.add("", []finding.Finding{f})
+			}
+		}
+	}
 	return nil
 }
 

@@ -68,7 +68,7 @@ func TestPolicy(t *testing.T) {
 // TestIgnoreSite ignores what concerns two sites at one of them.
 func TestIgnoreSite(t *testing.T) {
 	overlay := factsWith("cluster_id: 2") + "-- archipel.yaml --\nignores:\n- {rule: cluster-id-duplicate, path: kubernetes/**, site: site-a, reason: because}\n"
-	report := lint(t, lay(t, txtar.Parse([]byte(overlay))), Input{Rules: []string{"cluster-id-duplicate"}})
+	report := lint(t, lay(t, txtar.Parse([]byte(overlay))), Input{Only: []string{"cluster-id-duplicate"}})
 	if len(report.Findings) != 1 || !slices.Equal(report.Findings[0].Sites, []string{"site-b"}) {
 		t.Errorf("%+v", report.Findings)
 	}
@@ -91,10 +91,10 @@ func TestSelection(t *testing.T) {
 	if got, want := places(Input{Sites: []*fleet.Site{siteB}}), []string{whoamiApp + "example.yaml"}; !slices.Equal(got, want) {
 		t.Errorf("site-b: %q, want %q", got, want)
 	}
-	if got := places(Input{Rules: []string{"yaml-tab"}}); got != nil {
+	if got := places(Input{Only: []string{"yaml-tab"}}); got != nil {
 		t.Errorf("another rule: %q", got)
 	}
-	_, err := Run(t.Context(), Input{FS: r.files, Fleet: f, Rules: []string{"yaml-norway"}})
+	_, err := Run(t.Context(), Input{FS: r.files, Fleet: f, Only: []string{"yaml-norway"}})
 	if unknown, ok := errors.AsType[*UnknownRuleError](err); !ok || unknown.ID != "yaml-norway" {
 		t.Errorf("error %v", err)
 	}

@@ -10,7 +10,7 @@ import (
 
 // Explain returns the section of the reference that is about a rule, in Markdown.
 func Explain(id string) (string, error) {
-	all := All()
+	all := every()
 	at := slices.IndexFunc(all, func(r Rule) bool { return r.ID == id })
 	if at < 0 {
 		return "", &UnknownRuleError{id}

@@ -27,6 +27,9 @@ const (
 	Ansible    Group = "ansible"
 	Secrets    Group = "secrets"
 	Policy     Group = "policy"
+	Workloads  Group = "workloads" // security of pods
+	Cluster    Group = "cluster"   // security of nodes, networks, permissions and namespaces
+	Supply     Group = "supply"    // where what runs comes from
 )
 
 // Rule is one thing that is held true. A rule has one of the three functions, or Site and
@@ -43,6 +46,12 @@ type Rule struct {
 	// (testdata/base). Bad gives at least one finding of this rule, Good none. An empty
 	// file removes the one below it. Both stand in the reference and are run by a test.
 	Bad, Good string
+	// Security rules are those of archipel security. Those of the groups Workloads, Cluster
+	// and Supply are of no other command.
+	Security bool
+	// Covers are the checks of other programs that look for the same, as findings of theirs
+	// name them: "kube-linter privileged-container", "trivy KSV-0017".
+	Covers []string
 	// Firm rules cannot be ignored or lowered: where they find something, the rest could
 	// not be looked at.
 	Firm bool

@@ -5,13 +5,33 @@ import (
 	"slices"
 )
 
-// All returns all rules, made anew, by group in the order of the groups and by id within.
+// All returns the rules of archipel lint, made anew, by group in the order of the groups
+// and by id within.
 func All() []Rule {
-	var all []Rule
-	for _, group := range [][]Rule{
+	return ordered(
 		yamlRules(), layoutRules(), inventoryRules(), slices.Concat(networkRules(), ciliumRules()),
 		fluxRules(), kubernetesRules(), terraformRules(), ansibleRules(), secretsRules(), policyRules(),
-	} {
+	)
+}
+
+// Security returns the rules of archipel security, in the same order: its own, and those of
+// lint that are about security or without which nothing could be looked at.
+func Security() []Rule {
+	return append(slices.DeleteFunc(All(), func(r Rule) bool { return !r.Security && !r.Firm && r.Group != Secrets && r.Group != Policy }),
+		ownSecurityRules()...)
+}
+
+// ownSecurityRules are those of archipel security alone.
+func ownSecurityRules() []Rule {
+	return ordered(workloadRules(), clusterRules(), supplyRules(), baselineRules())
+}
+
+// every returns the rules of all commands.
+func every() []Rule { return append(All(), ownSecurityRules()...) }
+
+func ordered(groups ...[]Rule) []Rule {
+	var all []Rule
+	for _, group := range groups {
 		slices.SortFunc(group, func(a, b Rule) int { return cmp.Compare(a.ID, b.ID) })
 		all = append(all, group...)
 	}
@@ -153,5 +173,14 @@ func policyRules() []Rule {
 		policyRuleFirm(),
 		policyRuleUnknown(),
 		policyValueInvalid(),
+	}
+}
+
+// baselineRules are about archipel.baseline.yaml.
+func baselineRules() []Rule {
+	return []Rule{
+		baselineExpired(),
+		baselineInvalid(),
+		baselineUnused(),
 	}
 }

@@ -19,8 +19,11 @@ func (e *engine) settle(chosen bool) (reported []finding.Finding, ignored int) {
 		rules[rule.ID] = rule
 	}
 	p := e.fleet.Policy
-	e.add("", p.Unknown(ids(All())))
+	all := ids(every())
+	known := func(rule string) bool { return slices.Contains(all, rule) || ofEngine(rule) }
+	e.add("", slices.Concat(p.Unknown(known), e.baseline.Unknown(known)))
 	used := make([]bool, len(p.Ignores))
+	accepted := e.baseline.Use()
 	for _, f := range e.findings {
 		rule, known := rules[f.Rule]
 		if !known && chosen || !e.concerned(&f) {
@@ -41,10 +44,19 @@ func (e *engine) settle(chosen bool) (reported []finding.Finding, ignored int) {
 				ignored++
 				continue
 			}
+			if f.Sites = accepted.Left(f); f.Sites == nil {
+				ignored++
+				continue
+			}
 		}
 		reported = append(reported, f)
 	}
-	return finding.Dedup(append(reported, e.policy(rules, used)...)), ignored
+	reported = append(reported, e.policy(rules, used)...)
+	if !chosen {
+		ran := func(rule string) bool { _, ok := rules[rule]; return ok }
+		reported = append(reported, accepted.Problems(ran, e.fleet.All())...)
+	}
+	return finding.Dedup(reported), ignored
 }
 
 // concerned reports whether a finding is about a site that is looked at, or about no site

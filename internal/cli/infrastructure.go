@@ -121,7 +121,7 @@ func (s *infraScene) check(ctx context.Context) error {
 		}
 	}
 	p, _ := policy.Load(files)
-	report, err := check.Run(ctx, check.Input{FS: files, Fleet: s.fleet, Policy: p, Sites: s.sites, Rules: infraRules(), Renderer: nothing{}})
+	report, err := check.Run(ctx, check.Input{FS: files, Fleet: s.fleet, Policy: p, Sites: s.sites, Only: infraRules(), Renderer: nothing{}})
 	if err != nil {
 		return err
 	}

@@ -164,7 +164,7 @@ func lintOnce(ctx context.Context, env *Env, repository *source.Repository, name
 	}
 	config.Identities = nil // what is encrypted can then be in no finding
 	report, err := check.Run(ctx, check.Input{
-		FS: files, Fleet: f, Policy: p, Found: slices.Concat(found, policyFindings, lockFindings), Sites: sites, Rules: options.rules,
+		FS: files, Fleet: f, Policy: p, Found: slices.Concat(found, policyFindings, lockFindings), Sites: sites, Only: options.rules,
 		Renderer: render.New(config), Lock: lock,
 		Program: func(ctx context.Context, name string, args ...string) ([]byte, error) {
 			out, err := tool.Run(ctx, tool.Command{Name: name, Args: args, Dir: repository.Root(), Env: env.Environ})

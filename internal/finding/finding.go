@@ -26,8 +26,8 @@ type Position struct {
 	Width  int    // bytes the caret underlines; 0 means 1
 }
 
-// Finding is one problem. Two findings that differ in Sites only are the same
-// problem seen from several sites.
+// Finding is one problem. Two findings that differ in Sites and Also only are the same
+// problem, seen from several sites or by several engines.
 type Finding struct {
 	Rule     string // noun-problem, for example "release-unpinned"; never changes
 	Severity Severity
@@ -36,7 +36,27 @@ type Finding struct {
 	Fix      string   // what to do, imperative, one line; empty when there is no one answer
 	Sites    []string // names of the affected sites, sorted
 	Secret   bool     // the place may hold a secret: printers never show its source line
+
+	// Subject is what the finding is about, as it stays when lines move: the kind, namespace
+	// and name of an object, with " container NAME" where it is about one: "DaemonSet
+	// kube-system/cilium container cilium-agent". Empty when the file is the subject.
+	Subject string
+	Owner   Owner
+	Also    []string // what other engines call the same problem, sorted: "trivy KSV-0017"
 }
+
+// Owner is who writes what a finding is about.
+type Owner string
+
+// The owners. What nobody is named for is ours.
+const (
+	Ours     Owner = "ours"     // this repository
+	Chart    Owner = "chart"    // a chart of somebody else, which values change
+	Upstream Owner = "upstream" // a manifest of somebody else, which patches change
+)
+
+// Owners returns the owners in the order in which findings are shown.
+func Owners() []Owner { return []Owner{Ours, Chart, Upstream} }
 
 // String returns "warning" or "error".
 func (s Severity) String() string {
@@ -56,8 +76,8 @@ func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil
 // findings always come out in the same order.
 func Sort(findings []Finding) { slices.SortStableFunc(findings, compare) }
 
-// Dedup returns the findings sorted, with those that differ in Sites only
-// merged into one that names all their sites.
+// Dedup returns the findings sorted, with those that are the same problem merged into
+// one that names all their sites and engines.
 func Dedup(findings []Finding) []Finding {
 	sorted := slices.Clone(findings)
 	Sort(sorted)
@@ -67,14 +87,17 @@ func Dedup(findings []Finding) []Finding {
 			last := &merged[n-1]
 			last.Sites = append(last.Sites, f.Sites...)
 			last.Secret = last.Secret || f.Secret
+			last.Also = append(last.Also, f.Also...)
 			continue
 		}
-		f.Sites = slices.Clone(f.Sites)
+		f.Sites, f.Also = slices.Clone(f.Sites), slices.Clone(f.Also)
 		merged = append(merged, f)
 	}
 	for i := range merged {
 		slices.Sort(merged[i].Sites)
 		merged[i].Sites = slices.Compact(merged[i].Sites)
+		slices.Sort(merged[i].Also)
+		merged[i].Also = slices.Compact(merged[i].Also)
 	}
 	return merged
 }
@@ -87,6 +110,7 @@ func compare(a, b Finding) int {
 		cmp.Compare(a.Position.Column, b.Position.Column),
 		strings.Compare(a.Rule, b.Rule),
 		strings.Compare(a.Message, b.Message),
+		strings.Compare(a.Subject, b.Subject),
 		cmp.Compare(b.Severity, a.Severity),
 		strings.Compare(a.Fix, b.Fix),
 		cmp.Compare(a.Position.Width, b.Position.Width),

@@ -34,6 +34,9 @@ func GitHub(w io.Writer, findings []Finding, run Run) error {
 		if len(f.Sites) > 0 {
 			lines = append(lines, "sites: "+clean(strings.Join(f.Sites, ", ")))
 		}
+		if len(f.Also) > 0 {
+			lines = append(lines, "also: "+clean(strings.Join(f.Also, ", ")))
+		}
 		fmt.Fprintf(b, "::%s %stitle=%s::%s\n", f.Severity, at.String(), property.Replace(clean(f.Rule)), data.Replace(strings.Join(lines, "\n")))
 	}
 	for _, skip := range run.Skipped {

@@ -22,6 +22,9 @@ type entry struct {
 	Message  string   `json:"message"`
 	Fix      string   `json:"fix,omitempty"`
 	Sites    []string `json:"sites"`
+	Subject  string   `json:"subject,omitempty"`
+	Owner    Owner    `json:"owner,omitempty"`
+	Also     []string `json:"also,omitempty"` // what other engines call it
 }
 
 // JSON writes findings as one object: {"findings": [...]}. about adds what else is to be
@@ -33,6 +36,7 @@ func JSON(w io.Writer, findings []Finding, about ...About) error {
 			Rule: f.Rule, Severity: f.Severity,
 			File: clean(f.Position.File), Line: f.Position.Line, Column: f.Position.Column, Width: f.Position.Width,
 			Message: clean(f.Message), Fix: clean(f.Fix), Sites: append([]string{}, f.Sites...),
+			Subject: clean(f.Subject), Owner: f.Owner, Also: f.Also,
 		}
 	}
 	enc := json.NewEncoder(w)

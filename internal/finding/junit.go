@@ -45,6 +45,9 @@ func JUnit(w io.Writer, findings []Finding, run Run) error {
 		if len(f.Sites) > 0 {
 			lines = append(lines, "sites: "+clean(strings.Join(f.Sites, ", ")))
 		}
+		if len(f.Also) > 0 {
+			lines = append(lines, "also: "+clean(strings.Join(f.Also, ", ")))
+		}
 		s.Failures++
 		s.Cases = append(s.Cases, junitCase{
 			Class: "archipel." + s.Name, Name: strings.TrimSpace(clean(f.Rule) + " " + place), File: clean(f.Position.File), Line: f.Position.Line,

@@ -50,8 +50,16 @@ func SARIF(w io.Writer, findings []Finding, run Run) error {
 			}
 			results[i].Locations = []sarifLocation{{Physical: place}}
 		}
-		if len(f.Sites) > 0 {
-			results[i].Properties = map[string][]string{"sites": f.Sites}
+		for name, values := range map[string][]string{"sites": f.Sites, "also": f.Also} {
+			if len(values) > 0 {
+				if results[i].Properties == nil {
+					results[i].Properties = map[string][]string{}
+				}
+				results[i].Properties[name] = values
+			}
+		}
+		if f.Subject != "" && len(results[i].Locations) > 0 {
+			results[i].Locations[0].Logical = []sarifLogical{{Name: clean(f.Subject), Kind: "object"}}
 		}
 	}
 	log := sarifLog{
@@ -137,7 +145,13 @@ type sarifResult struct {
 }
 
 type sarifLocation struct {
-	Physical sarifPhysical `json:"physicalLocation"`
+	Physical sarifPhysical  `json:"physicalLocation"`
+	Logical  []sarifLogical `json:"logicalLocations,omitempty"`
+}
+
+type sarifLogical struct {
+	Name string `json:"fullyQualifiedName"`
+	Kind string `json:"kind"`
 }
 
 type sarifPhysical struct {

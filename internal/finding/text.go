@@ -67,6 +67,9 @@ func (t *printer) print(f Finding) {
 	if len(f.Sites) > 0 {
 		tail = append(tail, "sites: "+clean(strings.Join(f.Sites, ", ")))
 	}
+	if len(f.Also) > 0 {
+		tail = append(tail, "also: "+clean(strings.Join(f.Also, ", ")))
+	}
 	if len(tail) > 0 {
 		fmt.Fprintf(t.w, "   %s\n", strings.Join(tail, "      "))
 	}

@@ -13,12 +13,16 @@ import (
 	"archipel/internal/source"
 )
 
-// decoder turns the nodes of archipel.yaml into a policy. It takes what it
+// decoder turns the nodes of a file into a policy or a baseline. It takes what it
 // understands and makes one finding of each thing that it does not.
 type decoder struct {
 	file     *source.YAML
 	findings []finding.Finding
+	rules    decoderRules
 }
+
+// decoderRules are the rules of what is wrong in a file.
+type decoderRules struct{ key, value string }
 
 // The keys of a mapping of fixed keys, with what takes their values.
 type keys map[string]func(key, value *yaml.Node)
@@ -191,7 +195,7 @@ func (d *decoder) mapping(n *yaml.Node, what string, known keys) bool {
 	return d.pairs(n, what, func(key, value *yaml.Node) {
 		take, ok := known[key.Value]
 		if !ok {
-			d.add("policy-key-unknown", key, fmt.Sprintf("%s has no key %q", what, key.Value), "remove it, or write "+either(known))
+			d.add(d.rules.key, key, fmt.Sprintf("%s has no key %q", what, key.Value), "remove it, or write "+either(known))
 			return
 		}
 		take(key, value)
@@ -233,7 +237,7 @@ func (d *decoder) sequence(n *yaml.Node, what string) []*yaml.Node {
 }
 
 func (d *decoder) invalid(n *yaml.Node, message, fix string) {
-	d.add("policy-value-invalid", n, message, fix)
+	d.add(d.rules.value, n, message, fix)
 }
 
 func (d *decoder) add(rule string, n *yaml.Node, message, fix string) {

@@ -1,11 +1,10 @@
-// Package policy reads archipel.yaml: what a fleet's owners decided about findings and mirrors.
+// Package policy reads archipel.yaml and the baseline: what a fleet's owners decided about findings and mirrors.
 package policy
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 
 	"archipel/internal/finding"
 	"archipel/internal/source"
@@ -47,26 +46,28 @@ func (i Ignore) Matches(rule, file, site string) bool {
 	return i.Rule == rule && (i.Site == "" || i.Site == site) && match(i.Path, file)
 }
 
-// Unknown returns one finding for each place that names a rule which is not
-// among rules.
-func (p *Policy) Unknown(rules []string) []finding.Finding {
+// Unknown returns one finding for each place that names a rule which there is not.
+func (p *Policy) Unknown(known func(rule string) bool) []finding.Finding {
 	var findings []finding.Finding
-	unknown := func(rule string, at finding.Position) {
-		if !slices.Contains(rules, rule) {
-			findings = append(findings, finding.Finding{
-				Rule: "policy-rule-unknown", Severity: finding.Error, Position: at,
-				Message: fmt.Sprintf("there is no rule %q", rule), Fix: "write the id of a rule as findings show it in brackets, or remove the entry",
-			})
+	for rule, severity := range p.Severities {
+		if !known(rule) {
+			findings = append(findings, unknownRule(rule, severity.Position))
 		}
 	}
-	for rule, severity := range p.Severities {
-		unknown(rule, severity.Position)
-	}
 	for _, ignore := range p.Ignores {
-		unknown(ignore.Rule, ignore.Position)
+		if !known(ignore.Rule) {
+			findings = append(findings, unknownRule(ignore.Rule, ignore.Position))
+		}
 	}
 	finding.Sort(findings)
 	return findings
+}
+
+func unknownRule(rule string, at finding.Position) finding.Finding {
+	return finding.Finding{
+		Rule: "policy-rule-unknown", Severity: finding.Error, Position: at,
+		Message: fmt.Sprintf("there is no rule %q", rule), Fix: "write the id of a rule as findings show it in brackets, or remove the entry",
+	}
 }
 
 // Load reads the policy of a repository. What it cannot use is a finding and is
@@ -80,7 +81,7 @@ func Load(repo fs.FS) (*Policy, []finding.Finding) {
 	if file == nil || len(file.Documents) == 0 {
 		return p, findings
 	}
-	d := decoder{file: file, findings: findings}
+	d := decoder{file: file, findings: findings, rules: decoderRules{key: "policy-key-unknown", value: "policy-value-invalid"}}
 	d.policy(p, file.Documents[0])
 	for _, extra := range file.Documents[1:] {
 		d.invalid(extra, "the policy is one document, and this is another", "remove it, or merge it into the first")

@@ -83,6 +83,8 @@ type Site struct {
 	Render         *render.Result
 	Schema         *schema.Set      // of the site's Kubernetes version and of the definitions that the site installs
 	SchemaProblems []schema.Problem // of those definitions
+
+	made []*workload // see workloads
 }
 
 // File is one YAML file as written.

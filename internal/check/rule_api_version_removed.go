@@ -8,6 +8,7 @@ import (
 func apiVersionRemoved() Rule {
 	return Rule{
 		ID: "api-version-removed", Group: Kubernetes, Severity: finding.Error,
+		Security: true, Covers: []string{"kube-linter no-extensions-v1beta", "trivy KSV-0107"},
 		Summary: "An object has an API version that the site's Kubernetes no longer has.",
 		Reason: "The API server refuses the object, and Flux everything in the same Kustomization. Helm fails over a release that holds such an object, even to remove it " +
 			"(https://kubernetes.io/docs/reference/using-api/deprecation-guide/).",

@@ -10,6 +10,7 @@ import (
 func imageTagFloating() Rule {
 	return Rule{
 		ID: "image-tag-floating", Group: Flux, Severity: finding.Error,
+		Security: true, Covers: []string{"kube-linter latest-tag", "trivy KSV-0013"},
 		Summary: "A container's image has no tag, or the tag latest.",
 		Reason: "Two pods of one Deployment may run different programs, a node that restarts may get another one than it had, and nothing in Git says which " +
 			"(https://kubernetes.io/docs/concepts/containers/images/#image-names). Charts of others are pinned as a whole, and not looked at.",
@@ -28,7 +29,7 @@ func imageTagFloating() Rule {
 					}
 					name := image[strings.LastIndex(image, "/")+1:]
 					if _, tag, ok := strings.Cut(name, ":"); !ok || tag == "latest" || tag == "" {
-						found = append(found, problem(s.At(o, append(slices.Clone(c), "image")...), "name a version as tag, or a digest", "image %s of %s is whatever is the latest", image, named(o)))
+						found = append(found, of(o, problem(s.At(o, append(slices.Clone(c), "image")...), "name a version as tag, or a digest", "image %s of %s is whatever is the latest", image, named(o))))
 					}
 				}
 			}

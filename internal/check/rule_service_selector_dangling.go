@@ -11,6 +11,7 @@ import (
 func serviceSelectorDangling() Rule {
 	return Rule{
 		ID: "service-selector-dangling", Group: Kubernetes, Severity: finding.Warning,
+		Security: true, Covers: []string{"kube-linter dangling-service"},
 		Summary: "A Service selects pods that nothing makes.",
 		Reason: "It has an address, and every connection to it fails (https://kubernetes.io/docs/concepts/services-networking/service/). Services that the charts " +
 			"of others make are not looked at: their operators may make the pods.",
@@ -29,7 +30,7 @@ func serviceSelectorDangling() Rule {
 				if !slices.ContainsFunc(s.Render.Objects, func(p *render.Object) bool {
 					return p.GetNamespace() == o.GetNamespace() && selectedBy(selector, podLabels(p))
 				}) {
-					found = append(found, problem(s.At(o, "spec", "selector"), "select labels of a pod template in the same namespace", "%s selects pods that nothing in its namespace makes", named(o)))
+					found = append(found, of(o, problem(s.At(o, "spec", "selector"), "select labels of a pod template in the same namespace", "%s selects pods that nothing in its namespace makes", named(o))))
 				}
 			}
 			return found

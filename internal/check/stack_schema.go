@@ -43,7 +43,7 @@ func refused(kinds ...schema.Kind) func(*Site) []finding.Finding {
 			if !slices.Contains(kinds, r.Kind) {
 				continue
 			}
-			found = append(found, problem(s.KeyAt(r.object, r.Path...), r.Fix, "%s: %s", made(r.object), r.Message))
+			found = append(found, of(r.object, problem(s.KeyAt(r.object, r.Path...), r.Fix, "%s: %s", made(r.object), r.Message)))
 		}
 		return found
 	}

@@ -36,3 +36,9 @@ func Owner(o *render.Object) finding.Owner {
 	}
 	return finding.Ours
 }
+
+// of says of a finding which object it is about, as concern does.
+func of(o *render.Object, f finding.Finding) finding.Finding {
+	f.Subject, f.Owner = Subject(o), Owner(o)
+	return f
+}

@@ -132,7 +132,7 @@ func runSecretCheck(ctx context.Context, env *Env, options secretCheckOptions) e
 	if options.history && checkout.git.Shallow() {
 		fmt.Fprintln(env.Stderr, "the history of this shallow clone ends early; git fetch --unshallow gets all of it")
 	}
-	if found, err = guard.New().Check(ctx, files, options.staged || options.history); err != nil {
+	if found, err = guard.New(nil).Check(ctx, files, options.staged || options.history); err != nil {
 		return err
 	}
 	found, ignored := accept(found, p, checkout.fleet)
@@ -153,7 +153,11 @@ func (c *gitCheckout) files(ctx context.Context, env *Env, options secretCheckOp
 		blobs, err := c.git.Staged(env.Getenv("GIT_INDEX_FILE"))
 		return guard.Git(c.git, blobs), err
 	case options.history:
-		blobs, err := c.git.History(ctx)
+		commits, err := c.git.History(ctx)
+		if err != nil {
+			return nil, err
+		}
+		blobs, err := c.git.Contents(ctx, commits)
 		return guard.Git(c.git, blobs), err
 	}
 	list, err := c.run(ctx, env, "ls-files", "-z", "--cached", "--others", "--exclude-standard")

@@ -51,7 +51,7 @@ Exit codes: 0 nothing was found, 1 findings, 2 bad usage, 3 could not finish.`,
 	}
 	cmd.Flags().BoolVar(&options.staged, "staged", false, "look at what the next commit would change")
 	cmd.Flags().BoolVar(&options.history, "history", false, "look at all commits instead of the working tree")
-	formats := []string{outputText, outputJSON, outputSARIF, outputGitHub, outputJUnit}
+	formats := reportFormats()
 	cmd.Flags().StringVarP(&options.output, "output", "o", outputText, "`format` of the answer: "+strings.Join(formats, ", "))
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)) // fails for an unknown flag only
 	cmd.PreRunE = func(*cobra.Command, []string) error {
@@ -132,7 +132,7 @@ func runSecretCheck(ctx context.Context, env *Env, options secretCheckOptions) e
 	if options.history && checkout.git.Shallow() {
 		fmt.Fprintln(env.Stderr, "the history of this shallow clone ends early; git fetch --unshallow gets all of it")
 	}
-	if found, err = guard.New().Check(ctx, files, options.staged || options.history); err != nil {
+	if found, err = guard.New(nil).Check(ctx, files, options.staged || options.history); err != nil {
 		return err
 	}
 	found, ignored := accept(found, p, checkout.fleet)
@@ -153,7 +153,11 @@ func (c *gitCheckout) files(ctx context.Context, env *Env, options secretCheckOp
 		blobs, err := c.git.Staged(env.Getenv("GIT_INDEX_FILE"))
 		return guard.Git(c.git, blobs), err
 	case options.history:
-		blobs, err := c.git.History(ctx)
+		commits, err := c.git.History(ctx)
+		if err != nil {
+			return nil, err
+		}
+		blobs, err := c.git.Contents(ctx, commits)
 		return guard.Git(c.git, blobs), err
 	}
 	list, err := c.run(ctx, env, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
@@ -190,7 +194,7 @@ func accept(found []finding.Finding, p *policy.Policy, fleet string) (left []fin
 
 func showSecretCheck(env *Env, repository *source.Repository, found []finding.Finding, options secretCheckOptions, files, ignored int) error {
 	rules := slices.DeleteFunc(check.All(), func(r check.Rule) bool { return !slices.Contains(guard.Rules(), r.ID) })
-	run := lintRun(&check.Report{Rules: rules})
+	run := findingRun(&check.Report{Rules: rules}, "archipel secret check")
 	switch options.output {
 	case outputJSON:
 		return finding.JSON(env.Stdout, found, finding.About{Key: "files", Value: files}, finding.About{Key: "ignored", Value: ignored})

@@ -177,7 +177,7 @@ func TestSeverity(t *testing.T) {
 
 func sampleRun() Run {
 	return Run{
-		Version: "v1.2.3",
+		Name: "archipel lint", Version: "v1.2.3",
 		Rules: []Rule{
 			{ID: "release-unpinned", Group: "flux", Severity: Error, Summary: "A version is a range.", Reason: "It moves.", Help: "https://archipel.example/rules#release-unpinned"},
 			{ID: "value-odd", Group: "yaml", Severity: Warning, Summary: "A value is odd.", Reason: "It is <odd> & \"quoted\"."},

@@ -67,7 +67,7 @@ func JUnit(w io.Writer, findings []Finding, run Run) error {
 			Class: "archipel.skipped", Name: clean(skip.Code), Skipped: &junitSkipped{fmt.Sprintf("%d times: %s", skip.Count, clean(skip.Reason))},
 		})
 	}
-	report := junitReport{Name: "archipel lint"}
+	report := junitReport{Name: run.Name}
 	for _, group := range append(groups, other, "skipped") {
 		if s, ok := suites[group]; ok {
 			s.Tests = len(s.Cases)

@@ -2,6 +2,7 @@ package finding
 
 // Run is what the printers for other programs say of a run beside its findings.
 type Run struct {
+	Name    string // of the command: "archipel lint"
 	Version string // of archipel
 	Rules   []Rule // that ran, and of which findings may be
 	Skipped []Skipped

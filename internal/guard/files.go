@@ -43,7 +43,7 @@ func read(repo fs.FS, name string) ([]byte, error) {
 func Git(git *source.Git, blobs []source.Blob) []File {
 	files := make([]File, len(blobs))
 	for i, blob := range blobs {
-		files[i] = File{Name: blob.Name, Commit: blob.Commit, Read: func() ([]byte, error) { return git.Content(blob) }}
+		files[i] = File{Name: blob.Name, Commit: blob.Commit, id: blob.ID(), Read: func() ([]byte, error) { return git.Content(blob) }}
 	}
 	return files
 }

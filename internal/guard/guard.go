@@ -39,25 +39,23 @@ type File struct {
 	Name   string // slash-separated
 	Commit string // that holds it; "" when none does
 	Read   func() ([]byte, error)
+
+	id string // that Git gives to what it holds; "" when that is known only once it is read
 }
 
 // Guard looks for secrets. It is safe for concurrent use.
-type Guard struct{ detector func() (*detector, error) }
+type Guard struct {
+	detector func() (*detector, error)
+	memory   *Memory // nil: there is none
+}
 
 // New makes a Guard. gitleaks' detector is loaded when it is first needed, which takes
-// 50 ms.
-func New() *Guard { return &Guard{detector: sync.OnceValues(newDetector)} }
+// 50 ms. memory may be nil.
+func New(memory *Memory) *Guard { return &Guard{sync.OnceValues(newDetector), memory} }
 
 // Check looks at files, with gitleaks' detector too when thorough is true: it takes about
 // a second for each MiB. The findings are sorted and quote nothing.
 func (g *Guard) Check(ctx context.Context, files []File, thorough bool) ([]finding.Finding, error) {
-	var detect *detector
-	if thorough && len(files) > 0 {
-		var err error
-		if detect, err = g.detector(); err != nil {
-			return nil, err
-		}
-	}
 	found := make([][]finding.Finding, len(files))
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
@@ -66,7 +64,7 @@ func (g *Guard) Check(ctx context.Context, files []File, thorough bool) ([]findi
 			break
 		}
 		group.Go(func() (err error) {
-			found[i], err = look(inner, file, detect)
+			found[i], err = g.look(inner, file, thorough)
 			return err
 		})
 	}
@@ -81,8 +79,17 @@ func (g *Guard) Check(ctx context.Context, files []File, thorough bool) ([]findi
 	return all, nil
 }
 
-func look(ctx context.Context, file File, detect *detector) ([]finding.Finding, error) {
+func (g *Guard) look(ctx context.Context, file File, thorough bool) ([]finding.Finding, error) {
+	if thorough && file.id != "" && g.memory.knows(content{file.id, file.Name}) {
+		return nil, nil
+	}
 	data, err := file.Read()
+	if thorough && err == nil && file.id == "" && g.memory != nil {
+		file.id = source.ContentID(data)
+		if g.memory.knows(content{file.id, file.Name}) {
+			return nil, nil
+		}
+	}
 	var found []finding.Finding
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -97,13 +104,20 @@ func look(ctx context.Context, file File, detect *detector) ([]finding.Finding, 
 		found = []finding.Finding{source.Unreadable(file.Name, err)}
 	default:
 		found = Content(file.Name, data)
-		if detect != nil {
+		if thorough {
+			detect, err := g.detector()
+			if err != nil {
+				return nil, err
+			}
 			more, err := detect.content(ctx, file.Name, data)
 			if err != nil {
 				return nil, err
 			}
 			found = append(found, besides(found, more)...)
 		}
+	}
+	if thorough && file.id != "" {
+		g.memory.note(content{file.id, file.Name}, file.Commit, len(found) > 0)
 	}
 	if file.Commit != "" {
 		for i := range found {

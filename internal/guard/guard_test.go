@@ -206,7 +206,7 @@ func TestGuard(t *testing.T) {
 	}
 	names := []string{"a.txt", "b.bin", "c.txt", "d.sops.yaml", "link", "folder", "folder/f", "gone"}
 	check := func(thorough bool) []string {
-		found, err := New().Check(t.Context(), Tree(files, names), thorough)
+		found, err := New(nil).Check(t.Context(), Tree(files, names), thorough)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -235,7 +235,7 @@ func TestGuardCannotRead(t *testing.T) {
 		{Name: "b", Read: func() ([]byte, error) { return nil, source.ErrLarge }},
 		{Name: "c", Read: func() ([]byte, error) { return nil, broken }},
 	}
-	found, err := New().Check(t.Context(), files, false)
+	found, err := New(nil).Check(t.Context(), files, false)
 	if err != nil || len(found) != 3 {
 		t.Fatal(found, err)
 	}
@@ -245,7 +245,7 @@ func TestGuardCannotRead(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := New().Check(ctx, files, false); !errors.Is(err, context.Canceled) {
+	if _, err := New(nil).Check(ctx, files, false); !errors.Is(err, context.Canceled) {
 		t.Errorf("it was interrupted, and says %v", err)
 	}
 }

@@ -39,6 +39,17 @@ type Blob struct {
 	hash plumbing.Hash
 }
 
+// ID is the name that Git gives to what the file holds: 40 hexadecimal digits.
+func (b Blob) ID() string { return b.hash.String() }
+
+// MakeBlob returns a Blob of Git's, by what its fields and ID said before.
+func MakeBlob(name, commit, id string) Blob {
+	return Blob{Name: name, Commit: commit, hash: plumbing.NewHash(id)}
+}
+
+// ContentID is the name that Git would give to what a file holds.
+func ContentID(data []byte) string { return plumbing.ComputeHash(plumbing.BlobObject, data).String() }
+
 // Content returns what a file holds. The error is ErrLarge when that is too much.
 func (g *Git) Content(b Blob) ([]byte, error) {
 	g.mu.Lock()
@@ -162,16 +173,27 @@ func (g *Git) regular(folder plumbing.Hash, name string, depth int, enter func(p
 	return nil
 }
 
-// History lists the regular files of all commits that a branch, a tag, a remote's branch,
-// the stash or HEAD leads to, oldest commit first. A content is listed once under each
-// base name that it had.
-func (g *Git) History(ctx context.Context) ([]Blob, error) {
+// Commit is one of the history.
+type Commit struct {
+	ID string // 40 hexadecimal digits
+
+	tree plumbing.Hash
+	when time.Time
+}
+
+// History lists the commits that a branch, a tag, a remote's branch, the stash or HEAD leads
+// to, oldest first.
+func (g *Git) History(ctx context.Context) ([]Commit, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	commits, err := g.reachable(ctx)
-	if err != nil {
-		return nil, err
-	}
+	return g.reachable(ctx)
+}
+
+// Contents lists the regular files of commits, in their order. A content is listed once under
+// each base name that it had.
+func (g *Git) Contents(ctx context.Context, commits []Commit) ([]Blob, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	type named struct {
 		hash plumbing.Hash
 		base string
@@ -187,28 +209,21 @@ func (g *Git) History(ctx context.Context) ([]Blob, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		commit := c.hash.String()
 		err := g.regular(c.tree, "", 0, enter, func(name string, h plumbing.Hash) {
 			if key := (named{h, path.Base(name)}); !seen[key] {
 				seen[key] = true
-				blobs = append(blobs, Blob{Name: name, Commit: commit, hash: h})
+				blobs = append(blobs, Blob{Name: name, Commit: c.ID, hash: h})
 			}
 		})
 		if err != nil {
-			return nil, g.unreadable(commit, err)
+			return nil, g.unreadable(c.ID, err)
 		}
 	}
 	return blobs, nil
 }
 
-// step is a commit as History needs it.
-type step struct {
-	hash, tree plumbing.Hash
-	when       time.Time
-}
-
 // reachable returns all commits, oldest first. g.mu is held.
-func (g *Git) reachable(ctx context.Context) ([]step, error) {
+func (g *Git) reachable(ctx context.Context) ([]Commit, error) {
 	var left []plumbing.Hash
 	references, err := g.refs.IterReferences()
 	if err != nil {
@@ -224,7 +239,7 @@ func (g *Git) reachable(ctx context.Context) ([]step, error) {
 		return nil, fmt.Errorf("reading the branches and tags: %w", err)
 	}
 	starts := len(left)
-	var commits []step
+	var commits []Commit
 	seen := map[plumbing.Hash]bool{}
 	for i := 0; i < len(left); i++ {
 		if ctx.Err() != nil {
@@ -248,11 +263,9 @@ func (g *Git) reachable(ctx context.Context) ([]step, error) {
 			return nil, g.unreadable(h.String(), err)
 		}
 		seen[commit.Hash] = true
-		commits = append(commits, step{commit.Hash, commit.TreeHash, commit.Committer.When})
+		commits = append(commits, Commit{commit.Hash.String(), commit.TreeHash, commit.Committer.When})
 		left = append(left, commit.ParentHashes...)
 	}
-	slices.SortFunc(commits, func(a, b step) int {
-		return cmp.Or(a.when.Compare(b.when), strings.Compare(a.hash.String(), b.hash.String()))
-	})
-	return slices.CompactFunc(commits, func(a, b step) bool { return a.hash == b.hash }), nil
+	slices.SortFunc(commits, func(a, b Commit) int { return cmp.Or(a.when.Compare(b.when), strings.Compare(a.ID, b.ID)) })
+	return slices.CompactFunc(commits, func(a, b Commit) bool { return a.ID == b.ID }), nil
 }

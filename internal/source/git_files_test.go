@@ -134,13 +134,17 @@ func TestHistory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		blobs, err := g.History(t.Context())
+		commits, err := g.History(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		blobs, err := g.Contents(t.Context(), commits)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, b := range blobs {
 			data, err := g.Content(b)
-			if err != nil || len(b.Commit) != 40 {
+			if err != nil || len(b.Commit) != 40 || b.ID() != ContentID(data) || MakeBlob(b.Name, b.Commit, b.ID()) != b {
 				t.Fatalf("%+v: %v", b, err)
 			}
 			got = append(got, filepath.Base(b.Name)+"="+strings.TrimSpace(string(data)))

@@ -331,7 +331,6 @@ func What(address string) string {
 	kind, name := parts[len(parts)-2][1], parts[len(parts)-1][1]
 	words := map[string]string{
 		"libvirt_domain": "machine", "libvirt_volume": "volume", "libvirt_network": "network", "libvirt_pool": "pool of volumes",
-		"libvirt_cloudinit_disk": "first start",
 	}[kind]
 	switch {
 	case kind == "terraform_data": // it is what its name says

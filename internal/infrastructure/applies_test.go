@@ -8,31 +8,38 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
 
-// once is an environment without machines. What is applied lasts for as long as the file hold is
-// there; another trigger is another apply.
+// The doctor takes every tool that runs on this machine in a folder of that name for one that may
+// hold the lock: it must not be the site whose machines other tests make.
+const siteB = "kubernetes/terraform/envs/site-b"
+
+// once is an environment without machines. What is applied says so with a file, and lasts for as
+// long as the file hold is there; another trigger is another apply.
 const once = `
 resource "terraform_data" "run" {
   triggers_replace = ["TRIGGER"]
 
   provisioner "local-exec" {
-    command = "while test -e HOLD; do sleep 0.2; done"
+    command = "touch HOLD.seen; while test -e HOLD; do sleep 0.2; done"
   }
 }
 `
 
-// TestApplies lets eight people apply the same plan of a site at once, through archipel.
+// TestApplies lets eight people apply the same plan of a site at once, through archipel, and kills
+// the tool of one who applies.
 func TestApplies(t *testing.T) {
 	long(t)
 	binary := archipel(t)
 	eachTool(t, func(t *testing.T, w *workspace) {
 		kept(t, w, startStore(t))
-		w.write(t, siteA+"/versions.tf", "terraform {\n  required_version = \">= 1.10\"\n}\n")
-		w.write(t, siteA+"/outputs.tf", "")
+		w.write(t, siteB+"/versions.tf", "terraform {\n  required_version = \">= 1.10\"\n}\n")
+		w.write(t, siteB+"/outputs.tf", "")
 		people := make([]*person, 8)
 		for i := range people {
 			people[i] = &person{w, binary, w.path("home/" + string(rune('a'+i)))}
@@ -45,11 +52,15 @@ func TestApplies(t *testing.T) {
 			if i > 0 {
 				people[0].must(t, 0, "state", "migrate-lock", "--yes")
 			}
-			if !t.Run(mode.name, func(t *testing.T) {
-				w.write(t, siteA+"/main.tf", strings.NewReplacer("TRIGGER", mode.name, "HOLD", w.path("hold")).Replace(once))
-				eightPeople(t, people, mode.locks)
-			}) {
-				t.FailNow()
+			for _, test := range []struct {
+				name string
+				run  func(*testing.T, []*person, int)
+			}{{"eight at once", eightPeople}, {"a kill", killedPerson}} {
+				name := mode.name + ", " + test.name
+				w.write(t, siteB+"/main.tf", strings.NewReplacer("TRIGGER", name, "HOLD", w.path("hold")).Replace(once))
+				if !t.Run(name, func(t *testing.T) { test.run(t, people, mode.locks) }) {
+					t.FailNow()
+				}
 			}
 		}
 	})
@@ -58,7 +69,7 @@ func TestApplies(t *testing.T) {
 func eightPeople(t *testing.T, people []*person, locks int) {
 	first, w := people[0], people[0].w
 	// One plan, which all have: else they would keep each other from planning already.
-	first.must(t, 0, "plan", "site-a")
+	first.must(t, 0, "plan", "site-b")
 	for _, p := range people[1:] {
 		if err := os.RemoveAll(p.home); err != nil {
 			t.Fatal(err)
@@ -74,7 +85,7 @@ func eightPeople(t *testing.T, people []*person, locks int) {
 	}
 	outcomes := make(chan outcome, len(people))
 	for _, p := range people {
-		command := p.command(t.Context(), "apply", "site-a", "--yes")
+		command := p.command(t.Context(), "apply", "site-b", "--yes")
 		var stdout, stderr bytes.Buffer
 		command.Stdout, command.Stderr = &stdout, &stderr
 		if err := command.Start(); err != nil {
@@ -94,7 +105,7 @@ func eightPeople(t *testing.T, people []*person, locks int) {
 			return outcome{}
 		}
 	}
-	holder := regexp.MustCompile(`error: the state of site-a is locked by \S+@\S+ \(apply\) since \S+Z\nhint: wait for it`)
+	holder := regexp.MustCompile(`error: the state of site-b is locked by \S+@\S+ \(apply\) since \S+Z\nhint: wait for it`)
 	losers := make([]outcome, 0, len(people))
 	for range people[1:] {
 		o := next()
@@ -104,19 +115,9 @@ func eightPeople(t *testing.T, people []*person, locks int) {
 		losers = append(losers, o)
 	}
 	// The eighth holds the lock, and the doctor knows that it runs.
-	var report struct {
-		Sites []struct {
-			Locks []struct{ Who, Stale string }
-		}
-	}
-	r := first.must(t, 1, "state", "doctor", "site-a", "--output", "json")
-	if err := json.Unmarshal([]byte(r.stdout), &report); err != nil || len(report.Sites) != 1 || len(report.Sites[0].Locks) != locks {
-		t.Fatalf("not %d locks: %v\n%s", locks, err, r.all())
-	}
-	for _, lock := range report.Sites[0].Locks {
-		if lock.Who == "" || lock.Stale != "no" {
-			t.Errorf("the lock of one who runs: %+v", lock)
-		}
+	first.held(t, locks, "no")
+	if r := first.must(t, 3, "state", "doctor", "site-b", "--free", "--yes"); !strings.Contains(r.stderr, "the lock of site-b is in use: it runs on this machine") {
+		t.Errorf("a lock that is in use:\n%s", r.all())
 	}
 	if err := os.Remove(w.path("hold")); err != nil {
 		t.Fatal(err)
@@ -124,11 +125,62 @@ func eightPeople(t *testing.T, people []*person, locks int) {
 	if o := next(); o.code != 0 || !strings.Contains(o.stderr, "next: ") {
 		t.Errorf("the one that had the lock: exit code %d\n%s", o.code, o.all())
 	}
-	if r := losers[0].p.must(t, 2, "apply", "site-a", "--yes"); !strings.Contains(r.stderr, "the plan of site-a is stale: the state was written since it was made\nhint: archipel plan site-a makes a new one") {
+	if r := losers[0].p.must(t, 2, "apply", "site-b", "--yes"); !strings.Contains(r.stderr, "the plan of site-b is stale: the state was written since it was made\nhint: archipel plan site-b makes a new one") {
 		t.Errorf("what the winner has done is not said:\n%s", r.all())
 	}
-	first.must(t, 0, "plan", "site-a", "--exit-code")
-	first.must(t, 0, "state", "doctor", "site-a")
+	first.must(t, 0, "plan", "site-b", "--exit-code")
+	first.must(t, 0, "state", "doctor", "site-b")
+}
+
+// killedPerson applies, and loses the tool half way.
+func killedPerson(t *testing.T, people []*person, locks int) {
+	p, w := people[0], people[0].w
+	p.must(t, 0, "plan", "site-b")
+	w.write(t, "hold", "")
+	if err := os.RemoveAll(w.path("hold.seen")); err != nil {
+		t.Fatal(err)
+	}
+	command := p.command(t.Context(), "apply", "site-b", "--yes")
+	var output bytes.Buffer
+	command.Stdout, command.Stderr = &output, &output
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		if _, err := os.Stat(w.path("hold.seen")); err == nil {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatalf("the apply does not begin:\n%s", &output)
+		}
+	}
+	tools, err := exec.CommandContext(t.Context(), "pgrep", "--parent", strconv.Itoa(command.Process.Pid)).Output()
+	if err != nil {
+		t.Fatalf("looking for the tool: %v", err)
+	}
+	for _, id := range strings.Fields(string(tools)) {
+		pid, err := strconv.Atoi(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Remove(w.path("hold")); err != nil {
+		t.Fatal(err)
+	}
+	_ = command.Wait() // the exit code says it
+	if code := command.ProcessState.ExitCode(); code != 3 || !strings.Contains(output.String(), "hint: archipel state doctor site-b says whether the lock is left") {
+		t.Errorf("exit code %d, and what to do is not said:\n%s", code, &output)
+	}
+	if r := p.must(t, 3, "plan", "site-b"); !strings.Contains(r.stderr, "the state of site-b is locked by ") {
+		t.Errorf("the lock that was left:\n%s", r.all())
+	}
+	p.held(t, locks, "yes")
+	p.must(t, 0, "state", "doctor", "site-b", "--free", "--yes")
+	p.must(t, 0, "apply", "site-b", "--yes")
+	p.must(t, 0, "plan", "site-b", "--exit-code")
+	p.must(t, 0, "state", "doctor", "site-b")
 }
 
 // person is somebody who runs archipel with the tool of a workspace, from a home of their own.
@@ -154,6 +206,25 @@ func (p *person) must(t *testing.T, code int, args ...string) result {
 		t.Fatalf("archipel %s: exit code %d, want %d\n%s", strings.Join(args, " "), r.code, code, r.all())
 	}
 	return r
+}
+
+// held asks the doctor for the locks of site-b, and whether whoever took them is gone.
+func (p *person) held(t *testing.T, locks int, stale string) {
+	t.Helper()
+	var report struct {
+		Sites []struct {
+			Locks []struct{ Who, Stale string }
+		}
+	}
+	r := p.must(t, 1, "state", "doctor", "site-b", "--output", "json")
+	if err := json.Unmarshal([]byte(r.stdout), &report); err != nil || len(report.Sites) != 1 || len(report.Sites[0].Locks) != locks {
+		t.Fatalf("not %d locks: %v\n%s", locks, err, r.all())
+	}
+	for _, lock := range report.Sites[0].Locks {
+		if lock.Who == "" || lock.Stale != stale {
+			t.Errorf("stale is not %s: %+v", stale, lock)
+		}
+	}
 }
 
 // archipel is the program: $ARCHIPEL_BINARY, or built here.

@@ -265,7 +265,7 @@ func (s *infraScene) workspaces(ctx context.Context, flags infraFlags) ([]*terra
 		}
 		all = append(all, w)
 	}
-	if slices.ContainsFunc(all, func(w *terraform.Workspace) bool { return len(w.Backend) > 0 }) {
+	if s.backend != nil {
 		if err := s.readyStore(ctx); err != nil {
 			return nil, err
 		}
@@ -294,11 +294,18 @@ func (s *infraScene) workspace(site string) (*terraform.Workspace, error) {
 	if s.env.Getenv("TF_PLUGIN_CACHE_DIR") != "" {
 		w.InitAlone = &s.initAlone
 	}
-	kind, err := terraform.BackendKind(w.Dir)
+	backend, err := terraform.BackendOf(w.Dir)
 	if err != nil {
 		return nil, err
 	}
-	if kind == "s3" {
+	switch backend.Kind {
+	case "local":
+		// Where the tool runs in the environment itself, nothing is said: init takes the same file
+		// under another path for a state to move, and leaves it empty.
+		if s.built != "" {
+			w.Backend = []string{"-backend-config=path=" + backend.Path}
+		}
+	case "s3":
 		if err := s.openBackend(); err != nil {
 			return nil, err
 		}

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -181,6 +183,41 @@ func killedPerson(t *testing.T, people []*person, locks int) {
 	p.must(t, 0, "apply", "site-b", "--yes")
 	p.must(t, 0, "plan", "site-b", "--exit-code")
 	p.must(t, 0, "state", "doctor", "site-b")
+}
+
+// A state in a file stays what and where it is when init is run anew, in the environment or in the
+// shadow that providers built here need.
+func TestLocalState(t *testing.T) {
+	long(t)
+	binary := archipel(t)
+	eachTool(t, func(t *testing.T, w *workspace) {
+		w.write(t, siteB+"/versions.tf", "terraform {\n  required_version = \">= 1.10\"\n}\n")
+		w.write(t, siteB+"/outputs.tf", "")
+		w.write(t, siteB+"/main.tf", strings.NewReplacer("TRIGGER", "local", "HOLD", w.path("hold")).Replace(once))
+		w.write(t, siteB+"/backend_override.tf", "terraform {\n  backend \"local\" {}\n}\n")
+		p := &person{w, binary, w.path("home/local")}
+		cache := filepath.Join(p.home, ".cache", "archipel", "terraform")
+		if err := os.MkdirAll(cache, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"cli.tfrc", "mirror"} {
+			if err := os.Symlink(filepath.Join(mirrored(t), name), filepath.Join(cache, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		given := w.env
+		builtHere := slices.DeleteFunc(slices.Clone(w.env), func(v string) bool { return strings.HasPrefix(v, "TF_CLI_CONFIG_FILE=") })
+		w.env = builtHere
+		p.must(t, 0, "apply", "site-b", "--yes")
+		for i, env := range [][]string{builtHere, builtHere, given, given, builtHere} {
+			w.env = env
+			w.write(t, siteB+"/comment.tf", fmt.Sprintf("# init runs once more: %d\n", i))
+			p.must(t, 0, "plan", "site-b", "--exit-code")
+			if data, err := os.ReadFile(w.path(siteB + "/terraform.tfstate")); err != nil || !strings.Contains(string(data), "terraform_data") {
+				t.Fatalf("the state of run %d: %v\n%s", i, err, data)
+			}
+		}
+	})
 }
 
 // person is somebody who runs archipel with the tool of a workspace, from a home of their own.

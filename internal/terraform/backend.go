@@ -156,12 +156,16 @@ func (b *Backend) Next() ([]byte, Lock, error) {
 	return hclwrite.Format(file.Bytes()), next, nil
 }
 
-// BackendKind reads which backend an environment uses: s3, local or another; "" when it names
-// none. An override file wins, as for the tool.
-func BackendKind(dir string) (string, error) {
+// EnvironmentBackend is what an environment says of its backend: its kind, s3, local or another,
+// "" when it names none, and where a local one keeps the state.
+type EnvironmentBackend struct{ Kind, Path string }
+
+// BackendOf reads which backend an environment uses. An override file wins, as for the tool.
+func BackendOf(dir string) (EnvironmentBackend, error) {
+	var backend EnvironmentBackend
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return "", fmt.Errorf("reading an environment of Terraform: %w", err)
+		return backend, fmt.Errorf("reading an environment of Terraform: %w", err)
 	}
 	override := func(name string) bool { return name == "override.tf" || strings.HasSuffix(name, "_override.tf") }
 	slices.SortStableFunc(entries, func(a, b os.DirEntry) int {
@@ -173,14 +177,13 @@ func BackendKind(dir string) (string, error) {
 		}
 		return -1
 	})
-	kind := ""
 	for _, entry := range entries {
 		if filepath.Ext(entry.Name()) != ".tf" || entry.IsDir() {
 			continue
 		}
 		data, err := os.ReadFile(filepath.Join(dir, entry.Name()))
 		if err != nil {
-			return "", fmt.Errorf("reading an environment of Terraform: %w", err)
+			return backend, fmt.Errorf("reading an environment of Terraform: %w", err)
 		}
 		file, diagnostics := hclsyntax.ParseConfig(data, entry.Name(), hcl.InitialPos)
 		if diagnostics.HasErrors() {
@@ -196,10 +199,29 @@ func BackendKind(dir string) (string, error) {
 			}
 			for _, inner := range block.Body.Blocks {
 				if inner.Type == "backend" && len(inner.Labels) == 1 {
-					kind = inner.Labels[0]
+					backend = EnvironmentBackend{Kind: inner.Labels[0]}
+					if backend.Kind == "local" {
+						backend.Path = statePath(dir, inner.Body)
+					}
 				}
 			}
 		}
 	}
-	return kind, nil
+	return backend, nil
+}
+
+// statePath is where a local backend keeps the state. The tool takes a relative path from the
+// folder that it runs in, which may be archipel's own, and is made anew: it is taken from the
+// environment instead.
+func statePath(dir string, body *hclsyntax.Body) string {
+	path := "terraform.tfstate"
+	if attribute, ok := body.Attributes["path"]; ok {
+		if v, diagnostics := attribute.Expr.Value(nil); !diagnostics.HasErrors() && text(v) != "" {
+			path = text(v)
+		}
+	}
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
 }

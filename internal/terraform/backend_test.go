@@ -60,16 +60,22 @@ func TestReadBackend(t *testing.T) {
 	}
 }
 
-func TestBackendKind(t *testing.T) {
+func TestBackendOf(t *testing.T) {
 	dir := t.TempDir()
-	for _, step := range []struct{ file, backend, want string }{
-		{"backend.tf", "s3", "s3"}, {"a_override.tf", "local", "local"},
+	for _, step := range []struct {
+		file, backend string
+		want          EnvironmentBackend
+	}{
+		{"backend.tf", `"s3" {}`, EnvironmentBackend{Kind: "s3"}},
+		{"a_override.tf", `"local" {}`, EnvironmentBackend{"local", filepath.Join(dir, "terraform.tfstate")}},
+		{"b_override.tf", `"local" { path = "../kept" }`, EnvironmentBackend{"local", filepath.Join(dir, "../kept")}},
+		{"c_override.tf", `"local" { path = "/srv/kept" }`, EnvironmentBackend{"local", "/srv/kept"}},
 	} {
-		if err := os.WriteFile(filepath.Join(dir, step.file), []byte("terraform {\n  backend \""+step.backend+"\" {}\n}\n"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, step.file), []byte("terraform {\n  backend "+step.backend+"\n}\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := BackendKind(dir); err != nil || got != step.want {
-			t.Errorf("%q, %v, want %s", got, err, step.want)
+		if got, err := BackendOf(dir); err != nil || got != step.want {
+			t.Errorf("%q, %v, want %q", got, err, step.want)
 		}
 	}
 }

@@ -227,7 +227,7 @@ func (w *Workspace) folder() string {
 
 // shadow makes a tree of links to the repository in which the environment has no lock file:
 // the tool compares the providers with it, and writes to it. The one of the repository holds
-// the checksums of the registry, and stays as it is.
+// the checksums of the registry, and stays as it is. A state is not linked: init would move it.
 func (w *Workspace) shadow() error {
 	if w.Built == "" {
 		return nil
@@ -257,7 +257,7 @@ func (w *Workspace) link() error {
 			return err
 		}
 		for _, entry := range entries {
-			if entry.Name() == level.except || entry.Name() == ".terraform" {
+			if entry.Name() == level.except || entry.Name() == ".terraform" || strings.Contains(entry.Name(), ".tfstate") {
 				continue
 			}
 			if err := os.Symlink(filepath.Join(level.from, entry.Name()), filepath.Join(level.to, entry.Name())); err != nil {

@@ -309,12 +309,14 @@ func TestLock(t *testing.T) {
 	}
 }
 
-// TestShadow looks for a lock file that the tool would see, and for one that it would change.
+// TestShadow looks for a lock file or a state that the tool would see, and for one that it would change.
 func TestShadow(t *testing.T) {
 	s := newScene(t)
-	lock := filepath.Join(s.Dir, ".terraform.lock.hcl")
-	if err := os.WriteFile(lock, []byte("# of the registry\n"), 0o600); err != nil {
-		t.Fatal(err)
+	hidden := []string{".terraform.lock.hcl", "terraform.tfstate"}
+	for _, name := range hidden {
+		if err := os.WriteFile(filepath.Join(s.Dir, name), []byte("# of the registry\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.Built = "/mirror"
 	if _, err := s.Plan(t.Context(), time.Now()); err != nil {
@@ -323,8 +325,10 @@ func TestShadow(t *testing.T) {
 	if s.folder() == s.Dir {
 		t.Fatal("the tool runs in the repository")
 	}
-	if _, err := os.Stat(filepath.Join(s.folder(), ".terraform.lock.hcl")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the tool sees the lock file: %v", err)
+	for _, name := range hidden {
+		if _, err := os.Stat(filepath.Join(s.folder(), name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the tool sees %s: %v", name, err)
+		}
 	}
 	for _, name := range []string{"main.tf", "../../modules/site/main.tf", "../../../ansible/inventories/site-a/hosts.yml"} {
 		if _, err := os.Stat(filepath.Join(s.folder(), name)); err != nil {

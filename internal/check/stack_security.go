@@ -36,3 +36,12 @@ func Owner(o *render.Object) finding.Owner {
 	}
 	return finding.Ours
 }
+
+// ContainerNames are the names of an object's containers, those that run first included.
+func ContainerNames(o *render.Object) []string {
+	var names []string
+	for _, path := range containers(o) {
+		names = append(names, textAt(o.Object, append(path, "name")...))
+	}
+	return names
+}

@@ -36,11 +36,15 @@ sealers = $(cache)/tools/$(call hash,go version && grep getsops/sops go.mod,tool
 # inherits; the provider is a module of its own, because its requirements are older than theirs.
 programs = $(cache)/tools/$(call hash,go version,tools/terraform/programs/go.mod tools/terraform/programs/go.sum)
 provider = $(cache)/tools/$(call hash,go version,tools/terraform/provider/go.mod tools/terraform/provider/go.sum)
+scanner  = $(cache)/tools/$(call hash,go version,scan/go.mod scan/go.sum scan/main.go $(filter-out %_test.go,$(wildcard scan/engine/*.go)))
 libvirt := $(shell sed -n 's,.*terraform-provider-libvirt v\([0-9.]*\)$$,\1,p' tools/terraform/provider/go.mod)
 
 # The lab's programs are built with -trimpath: with it here too, the compiler's cache
 # serves both, and Kubernetes is compiled once.
 in_lab = cd lab && GOFLAGS="-mod=readonly -trimpath"
+
+# Trivy is written for Go's second version of encoding/json.
+in_scan = cd scan && GOEXPERIMENT=jsonv2 GOFLAGS="-mod=readonly -trimpath"
 
 # The tests whose names begin so compare a generated file with what it is generated from.
 generated = ./internal/check ./internal/cli ./internal/fleet ./internal/infrastructure -run '^TestGenerated' -count=1
@@ -79,6 +83,10 @@ test-units:
 	if test -e $(moto)/complete; then export ARCHIPEL_MOTO=$(moto)/bin/moto_server; fi; \
 	set -x; CGO_ENABLED=$$cgo go test $$race ./...
 
+.PHONY: test-scan
+test-scan:
+	$(in_scan) go test ./...
+
 # controlplane is linked by the lab's build, and only vetted here.
 .PHONY: test-lab
 test-lab:
@@ -101,7 +109,7 @@ check: build format structure verify secrets lab-programs $(lint) vet lint ## Ch
 
 .PHONY: format
 format:
-	@files=$$(gofmt -s -l cmd internal lab tools) || exit; \
+	@files=$$(gofmt -s -l cmd internal lab scan tools) || exit; \
 	if test -n "$$files"; then echo "not formatted, gofmt -s -w formats:" $$files >&2; exit 1; fi
 
 .PHONY: vet
@@ -182,6 +190,18 @@ $(cache)/tools/%/mirror:
 	cd tools/terraform/provider && go build -mod=readonly -trimpath \
 		-o $@.new/registry.terraform.io/dmacvicar/libvirt/$(libvirt)/$$(go env GOOS)_$$(go env GOARCH)/terraform-provider-libvirt_v$(libvirt) \
 		github.com/dmacvicar/terraform-provider-libvirt
+	@mv $@.new $@
+
+# Trivy's checks, in a program of their own. archipel finds it below $(cache)/scan.
+.PHONY: scan
+scan: $(scanner)/archipel-scan ## Build archipel-scan, which archipel security asks
+	@mkdir -p $(cache)/scan
+	@ln -sfn $(scanner) $(cache)/scan/bin
+
+$(cache)/tools/%/archipel-scan:
+	@echo "building archipel-scan: about 4 minutes on 2 cores, once"
+	@mkdir -p $(@D)
+	$(in_scan) go build -o $@.new .
 	@mv $@.new $@
 
 # The stand-in for a store of states.

@@ -23,7 +23,7 @@ func layers() [][]string {
 		{"helm"},
 		{"render"},
 		{"check", "diff"},
-		{"status", "lab/hosts", "terraform"},
+		{"scan", "status", "lab/hosts", "terraform"},
 		{"lab"},
 		{"bootstrap"},
 		{"term"},

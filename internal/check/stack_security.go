@@ -42,3 +42,12 @@ func of(o *render.Object, f finding.Finding) finding.Finding {
 	f.Subject, f.Owner = Subject(o), Owner(o)
 	return f
 }
+
+// ContainerNames are the names of an object's containers, those that run first included.
+func ContainerNames(o *render.Object) []string {
+	var names []string
+	for _, path := range containers(o) {
+		names = append(names, textAt(o.Object, append(path, "name")...))
+	}
+	return names
+}

@@ -13,7 +13,7 @@ func autoscalerDangling() Rule {
 		ID: "autoscaler-dangling", Group: Workloads, Severity: finding.Warning,
 		Summary: "A HorizontalPodAutoscaler scales something that nothing declares.",
 		Reason:  "Nothing is scaled, whatever the load (https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/). Only Deployments and StatefulSets are looked for.",
-		Bad:     autoscalerExample("exmaple", 2),
+		Bad:     autoscalerExample("other", 2),
 		Good:    autoscalerExample("example", 2),
 		Covers:  []string{"kube-linter dangling-horizontalpodautoscaler"},
 		Site: eachObject("autoscaling", "HorizontalPodAutoscaler", func(s *Site, o *render.Object) *flaw {

@@ -11,8 +11,8 @@ func bindingClusterAdmin() Rule {
 		Summary: "Somebody is given cluster-admin.",
 		Reason: "That is every right on everything: whoever takes over the account has the site, its Secrets and, through pods, its nodes " +
 			"(https://kubernetes.io/docs/reference/access-authn-authz/rbac/#user-facing-roles; CIS 5.1.1).",
-		Bad:    inWhoami(bindingExample("ClusterRole", "cluster-admin", "kind: ServiceAccount\nname: example\nnamespace: whoami")),
-		Good:   inWhoami(bindingExample("ClusterRole", "view", "kind: ServiceAccount\nname: example\nnamespace: whoami")),
+		Bad:    inWhoami(bindingExample("cluster-admin", "kind: ServiceAccount\nname: example\nnamespace: whoami")),
+		Good:   inWhoami(bindingExample("view", "kind: ServiceAccount\nname: example\nnamespace: whoami")),
 		Covers: []string{"kube-linter cluster-admin-role-binding", "trivy KSV-0111"},
 		Site: bindingRule(func(s *Site, binding *render.Object) []finding.Finding {
 			role := textAt(binding.Object, "roleRef", "name")

@@ -14,8 +14,8 @@ func bindingDangling() Rule {
 		Summary: "A binding refers to a role or a service account that there is none of.",
 		Reason: "Whoever makes an object of that name gets what was meant for another: the rights of the missing account, or those that the missing role is given " +
 			"(https://kubernetes.io/docs/concepts/security/rbac-good-practices/#periodic-review).",
-		Bad:  inWhoami(bindingExample("ClusterRole", "view", "kind: ServiceAccount\nname: gone\nnamespace: whoami")),
-		Good: inWhoami(bindingExample("ClusterRole", "view", "kind: ServiceAccount\nname: example\nnamespace: whoami") + "---\napiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: example\n  namespace: whoami\n"),
+		Bad:  inWhoami(bindingExample("view", "kind: ServiceAccount\nname: gone\nnamespace: whoami")),
+		Good: inWhoami(bindingExample("view", "kind: ServiceAccount\nname: example\nnamespace: whoami") + "---\napiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: example\n  namespace: whoami\n"),
 		Site: func(s *Site) []finding.Finding {
 			if s.incomplete() {
 				return nil // what is missing may be in what was not rendered

@@ -11,8 +11,8 @@ func bindingDefaultAccount() Rule {
 		Summary: "A role is given to the default service account of a namespace.",
 		Reason: "Every pod of the namespace that names no account has it, those that are added later included " +
 			"(https://kubernetes.io/docs/concepts/security/rbac-good-practices/#minimize-distribution-of-privileged-tokens; CIS 5.1.5).",
-		Bad:  inWhoami(bindingExample("ClusterRole", "view", "kind: ServiceAccount\nname: default\nnamespace: whoami")),
-		Good: inWhoami(bindingExample("ClusterRole", "view", "kind: ServiceAccount\nname: example\nnamespace: whoami")),
+		Bad:  inWhoami(bindingExample("view", "kind: ServiceAccount\nname: default\nnamespace: whoami")),
+		Good: inWhoami(bindingExample("view", "kind: ServiceAccount\nname: example\nnamespace: whoami")),
 		Site: bindingRule(func(s *Site, binding *render.Object) []finding.Finding {
 			var found []finding.Finding
 			for _, who := range subjects(binding) {

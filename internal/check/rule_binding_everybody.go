@@ -13,8 +13,8 @@ func bindingEverybody() Rule {
 		Summary: "A role is given to everybody, to whoever says no name, or to a group that no rule holds back.",
 		Reason: "system:authenticated is every pod with a token, system:anonymous everybody who reaches the API server; system:masters passes every check and is not taken back by deleting the binding " +
 			"(https://kubernetes.io/docs/concepts/security/rbac-good-practices/#least-privilege; CIS 5.1.7).",
-		Bad:    inWhoami(bindingExample("ClusterRole", "view", "kind: Group\nname: system:authenticated\napiGroup: rbac.authorization.k8s.io")),
-		Good:   inWhoami(bindingExample("ClusterRole", "view", "kind: Group\nname: operators\napiGroup: rbac.authorization.k8s.io")),
+		Bad:    inWhoami(bindingExample("view", "kind: Group\nname: system:authenticated\napiGroup: rbac.authorization.k8s.io")),
+		Good:   inWhoami(bindingExample("view", "kind: Group\nname: operators\napiGroup: rbac.authorization.k8s.io")),
 		Covers: []string{"trivy KSV-0122", "trivy KSV-01011", "trivy KSV-0123"},
 		Site: bindingRule(func(s *Site, binding *render.Object) []finding.Finding {
 			// What Kubernetes itself lets everybody see.

@@ -12,7 +12,7 @@ func ingressDangling() Rule {
 		ID: "ingress-dangling", Group: Workloads, Severity: finding.Warning,
 		Summary: "An Ingress sends to a Service that nothing declares.",
 		Reason:  "Every request to it fails, and the name is free for whoever may make Services in the namespace (https://kubernetes.io/docs/concepts/services-networking/ingress/).",
-		Bad:     ingressExample("exmaple"),
+		Bad:     ingressExample("other"),
 		Good:    ingressExample("whoami"),
 		Covers:  []string{"kube-linter dangling-ingress"},
 		Site: eachObject("networking.k8s.io", "Ingress", func(s *Site, o *render.Object) *flaw {

@@ -13,7 +13,7 @@ func networkPolicyDangling() Rule {
 		Summary: "A NetworkPolicy selects pods that nothing makes, or lets in pods that there are none of.",
 		Reason: "What it should protect is open, or what it should let in is shut out, and nothing says so (https://kubernetes.io/docs/concepts/services-networking/network-policies/). Selectors over " +
 			"namespaces, and policies of the charts of others, are not looked at.",
-		Bad:    policyExample("app: exmaple"),
+		Bad:    policyExample("app: other"),
 		Good:   policyExample("app: example"),
 		Covers: []string{"kube-linter dangling-networkpolicy", "kube-linter dangling-networkpolicypeer-podselector"},
 		Site: eachObject("networking.k8s.io", "NetworkPolicy", func(s *Site, o *render.Object) *flaw {

@@ -11,7 +11,7 @@ func selectorMismatch() Rule {
 		ID: "selector-mismatch", Group: Workloads, Severity: finding.Error,
 		Summary: "A workload does not select the pods that it makes.",
 		Reason:  "The API server refuses it (https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#selector).",
-		Bad:     strings.Replace(containerExample(""), "      app: example\n  template", "      app: exmaple\n  template", 1),
+		Bad:     strings.Replace(containerExample(""), "      app: example\n  template", "      app: other\n  template", 1),
 		Good:    containerExample(""),
 		Covers:  []string{"kube-linter mismatching-selector"},
 		Site: eachWorkload(func(_ *Site, w *workload) *flaw {

@@ -159,7 +159,7 @@ metadata:
   name: example
 rules:
   -
-` + indent(rule, 4) + `---` + bindingExample("ClusterRole", "example", "kind: ServiceAccount\nname: example\nnamespace: whoami") + `---
+` + indent(rule, 4) + `---` + bindingExample("example", "kind: ServiceAccount\nname: example\nnamespace: whoami") + `---
 apiVersion: v1
 kind: ServiceAccount
 metadata:
@@ -169,7 +169,7 @@ metadata:
 }
 
 // bindingExample is a manifest: a ClusterRoleBinding with one subject.
-func bindingExample(kind, role, subject string) string {
+func bindingExample(role, subject string) string {
 	return `
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -177,7 +177,7 @@ metadata:
   name: example
 roleRef:
   apiGroup: rbac.authorization.k8s.io
-  kind: ` + kind + `
+  kind: ClusterRole
   name: ` + role + `
 subjects:
   -

@@ -4,7 +4,6 @@ import (
 	"path"
 	"strings"
 
-	"archipel/internal/finding"
 	"archipel/internal/source"
 
 	"go.yaml.in/yaml/v3"
@@ -17,9 +16,6 @@ type variable struct {
 	key   *yaml.Node
 	value *yaml.Node
 }
-
-// position is where the value stands.
-func (v variable) position() finding.Position { return v.file.Position(v.value) }
 
 // variable returns the value that an Ansible variable has at a site for all its nodes, nil when
 // nothing gives it one: the site's own before the fleet's, and a role's default last.

@@ -229,7 +229,7 @@ type person struct {
 func (p *person) command(ctx context.Context, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, p.binary, args...)
 	command.Dir, command.WaitDelay = p.w.dir, 5*time.Second
-	command.Env = append(p.w.env, "HOME="+p.home, "XDG_CACHE_HOME=", "XDG_STATE_HOME=", "AWS_PROFILE=", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null")
+	command.Env = slices.Concat(p.w.env, []string{"HOME=" + p.home, "XDG_CACHE_HOME=", "XDG_STATE_HOME=", "AWS_PROFILE=", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null"})
 	if args[0] == "plan" || args[0] == "apply" {
 		command.Args = append(command.Args, "--tool="+p.w.program)
 	}
